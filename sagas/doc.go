@@ -1,0 +1,20 @@
+// Package sagas is the ground floor of Sluice: the record of one upload, the states it moves through and the
+// Postgres store that keeps both.
+//
+// An upload moves along one line, and may leave it at any step:
+//
+//	initiated ─▶ uploaded ─▶ verified ─▶ clean ─▶ processed ─▶ ready ─▶ deleted
+//	    │            │           │         │          │
+//	    │            │           │         │          └──▶ failed
+//	    │            │           │         └─────────────▶ rejected, failed
+//	    │            │           └───────────────────────▶ rejected, infected, unscannable, failed
+//	    │            └───────────────────────────────────▶ rejected, failed
+//	    └────────────────────────────────────────────────▶ expired
+//
+// Every state up to processed can also be aborted by the client, and every terminal state can become deleted.
+// The table in state.go is the only list of what is allowed; the database repeats the names in a CHECK.
+//
+// A move is one compare-and-set on the state that also appends its row to upload_transitions, in one statement.
+// All times are the database's. The store needs PostgreSQL 14 or newer and the right to create tables in its
+// schema for Migrate.
+package sagas

@@ -1,0 +1,78 @@
+package sagas
+
+import (
+	"github.com/jackc/pgx/v5"
+)
+
+// uploadColumns is in the order in which scanUpload reads.
+const uploadColumns = `id, tenant, owner, state, version, method, filename, bucket, key,
+	declared_type, coalesce(declared_size, 0), declared_sha256,
+	coalesce(observed_type, ''), coalesce(observed_size, 0), observed_sha256,
+	coalesce(etag, ''), coalesce(version_id, ''), coalesce(width, 0), coalesce(height, 0), variants,
+	coalesce(reason_code, ''), coalesce(reason_detail, ''), metadata,
+	created_at, updated_at, expires_at, notified_at, clock_timestamp()`
+
+const beginSQL = `
+WITH begun AS (
+	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
+		declared_type, declared_size, declared_sha256, metadata, expires_at)
+	VALUES (@id, @tenant, @owner, @state, @method, @filename, @bucket, @key,
+		@type, @size, @sha256, @metadata, now() + @lifetime)
+	RETURNING *
+), logged AS (
+	INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
+	SELECT id, version, 'api', state, 1, @worker, created_at, clock_timestamp() FROM begun
+)
+SELECT ` + uploadColumns + ` FROM begun`
+
+const advanceSQL = `
+WITH moved AS (
+	UPDATE uploads SET
+		state = @to, version = version + 1, updated_at = now(),
+		notified_at     = CASE WHEN @from::text = @to THEN now() END,
+		etag            = coalesce(@etag, etag),
+		version_id      = coalesce(@version_id, version_id),
+		observed_type   = coalesce(@type, observed_type),
+		observed_size   = coalesce(@size, observed_size),
+		observed_sha256 = coalesce(@sha256, observed_sha256),
+		width           = coalesce(@width, width),
+		height          = coalesce(@height, height),
+		variants        = coalesce(@variants, variants),
+		reason_code     = coalesce(@code, reason_code),
+		reason_detail   = coalesce(@detail, reason_detail)
+	WHERE id = @id AND state = @from AND (@from::text <> @to OR notified_at IS NULL)
+	RETURNING *
+), logged AS (
+	INSERT INTO upload_transitions (upload_id, seq, stage, from_state, to_state, attempt, worker,
+		started_at, finished_at, reason_code, reason_detail)
+	SELECT id, version, @stage, @from, state, @attempt, @worker,
+		@started_at, clock_timestamp(), @code, @detail FROM moved
+)
+SELECT ` + uploadColumns + ` FROM moved`
+
+const historySQL = `
+SELECT seq, stage, coalesce(from_state, ''), to_state, attempt, worker, started_at, finished_at,
+	coalesce(reason_code, ''), coalesce(reason_detail, '')
+FROM upload_transitions WHERE upload_id = @id ORDER BY seq`
+
+const backlogSQL = `
+SELECT state, count(*), now() - min(updated_at)
+FROM uploads
+WHERE state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') OR notified_at IS NULL
+GROUP BY state`
+
+func scanUpload(row pgx.CollectableRow) (u Upload, err error) {
+	err = row.Scan(&u.ID, &u.Owner.Tenant, &u.Owner.Subject, &u.State, &u.Version, &u.Method, &u.Filename, &u.Bucket, &u.Key,
+		&u.Declared.Type, &u.Declared.Size, &u.Declared.SHA256,
+		&u.Observed.Type, &u.Observed.Size, &u.Observed.SHA256,
+		&u.ETag, &u.VersionID, &u.Width, &u.Height, &u.Variants,
+		&u.Reason.Code, &u.Reason.Detail, &u.Metadata,
+		&u.CreatedAt, &u.UpdatedAt, &u.ExpiresAt, &u.NotifiedAt, &u.ReadAt)
+	return u, err
+}
+
+func scanTransition(row pgx.CollectableRow) (t Transition, err error) {
+	err = row.Scan(&t.Seq, &t.Stage, &t.From, &t.To, &t.Attempt, &t.Worker, &t.StartedAt, &t.FinishedAt,
+		&t.Reason.Code, &t.Reason.Detail)
+	return t, err
+}

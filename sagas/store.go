@@ -1,0 +1,203 @@
+package sagas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+var (
+	// ErrNotFound reports an upload that does not exist, or that is somebody else's.
+	ErrNotFound = errors.New("no such upload")
+
+	// ErrMoved reports an advance whose upload is no longer in the state it was to leave. Nothing was written;
+	// whoever moved it decides what happens next.
+	ErrMoved = errors.New("the upload has moved on")
+)
+
+// IllegalTransitionError reports a move that the table in state.go does not allow: a mistake in the program.
+type IllegalTransitionError struct{ From, To State }
+
+func (e *IllegalTransitionError) Error() string {
+	return fmt.Sprintf("an upload cannot go from %s to %s", e.From, e.To)
+}
+
+// Store keeps uploads in Postgres. It is safe for concurrent use.
+type Store struct {
+	pool   *pgxpool.Pool
+	worker string
+}
+
+// NewStore returns a store over the pool; worker names this process in the history.
+func NewStore(pool *pgxpool.Pool, worker string) *Store {
+	return &Store{pool: pool, worker: worker}
+}
+
+// Beginning is what is known of an upload before it exists.
+type Beginning struct {
+	ID       uuid.UUID
+	Owner    Owner
+	Method   Method
+	Filename string
+	Bucket   string
+	Key      string
+	Declared Content
+	Metadata map[string]string
+	Lifetime time.Duration // from now until it expires if nothing arrives
+}
+
+// Begin writes the saga and the first row of its history in one statement.
+func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
+	if b.Metadata == nil {
+		b.Metadata = map[string]string{}
+	}
+	u, err := s.one(ctx, beginSQL, pgx.NamedArgs{
+		"id": b.ID, "tenant": b.Owner.Tenant, "owner": b.Owner.Subject, "state": Initiated, "method": b.Method,
+		"filename": b.Filename, "bucket": b.Bucket, "key": b.Key, "type": b.Declared.Type,
+		"size": nullable(b.Declared.Size), "sha256": b.Declared.SHA256, "metadata": b.Metadata,
+		"lifetime": b.Lifetime, "worker": s.worker,
+	})
+	if err != nil {
+		return Upload{}, fmt.Errorf("beginning upload %s: %w", b.ID, err)
+	}
+	return u, nil
+}
+
+// Change is one move of one upload.
+type Change struct {
+	ID        uuid.UUID
+	Stage     string
+	From, To  State
+	Attempt   int
+	StartedAt time.Time // by the database's clock: the ReadAt of the record that the stage worked on
+	Facts     Facts
+	Reason    Reason
+}
+
+// Advance is the compare-and-set: it moves the upload from c.From to c.To, stores what was learned and appends
+// the transition, all in one statement, or returns ErrMoved and writes nothing. Moving an outcome to itself
+// records that it was delivered, once.
+func (s *Store) Advance(ctx context.Context, c Change) (Upload, error) {
+	if !c.From.CanBecome(c.To) {
+		return Upload{}, &IllegalTransitionError{From: c.From, To: c.To}
+	}
+	var variants any
+	if c.Facts.Variants != nil {
+		variants = c.Facts.Variants
+	}
+	u, err := s.one(ctx, advanceSQL, pgx.NamedArgs{
+		"id": c.ID, "from": c.From, "to": c.To, "stage": c.Stage, "attempt": max(c.Attempt, 1), "worker": s.worker,
+		"started_at": c.StartedAt, "etag": nullable(c.Facts.ETag), "version_id": nullable(c.Facts.VersionID),
+		"type": nullable(c.Facts.Observed.Type), "size": nullable(c.Facts.Observed.Size),
+		"sha256": c.Facts.Observed.SHA256, "width": nullable(c.Facts.Width), "height": nullable(c.Facts.Height),
+		"variants": variants, "code": nullable(string(c.Reason.Code)), "detail": nullable(c.Reason.Detail),
+	})
+	if errors.Is(err, ErrNotFound) {
+		return Upload{}, ErrMoved
+	}
+	if err != nil {
+		return Upload{}, fmt.Errorf("moving upload %s from %s to %s: %w", c.ID, c.From, c.To, err)
+	}
+	return u, nil
+}
+
+// Get returns the owner's upload, or ErrNotFound.
+func (s *Store) Get(ctx context.Context, o Owner, id uuid.UUID) (Upload, error) {
+	return s.read(ctx, "id = @id AND tenant = @tenant AND owner = @owner",
+		pgx.NamedArgs{"id": id, "tenant": o.Tenant, "owner": o.Subject})
+}
+
+// GetByKey returns the owner's upload whose object this is, or ErrNotFound.
+func (s *Store) GetByKey(ctx context.Context, o Owner, bucket, key string) (Upload, error) {
+	return s.read(ctx, "bucket = @bucket AND key = @key AND tenant = @tenant AND owner = @owner",
+		pgx.NamedArgs{"bucket": bucket, "key": key, "tenant": o.Tenant, "owner": o.Subject})
+}
+
+// Load returns an upload for a worker, whoever owns it, or ErrNotFound.
+func (s *Store) Load(ctx context.Context, id uuid.UUID) (Upload, error) {
+	return s.read(ctx, "id = @id", pgx.NamedArgs{"id": id})
+}
+
+// LoadByObject returns the upload whose object this is, or ErrNotFound.
+func (s *Store) LoadByObject(ctx context.Context, bucket, key string) (Upload, error) {
+	return s.read(ctx, "bucket = @bucket AND key = @key", pgx.NamedArgs{"bucket": bucket, "key": key})
+}
+
+// History returns the upload's transitions, oldest first.
+func (s *Store) History(ctx context.Context, id uuid.UUID) ([]Transition, error) {
+	rows, err := s.pool.Query(ctx, historySQL, pgx.NamedArgs{"id": id})
+	if err != nil {
+		return nil, fmt.Errorf("reading the history of upload %s: %w", id, err)
+	}
+	history, err := pgx.CollectRows(rows, scanTransition)
+	if err != nil {
+		return nil, fmt.Errorf("reading the history of upload %s: %w", id, err)
+	}
+	return history, nil
+}
+
+// Backlog says how many uploads stand in one state and for how long the stillest has.
+type Backlog struct {
+	State  State
+	Count  int64
+	Oldest time.Duration
+}
+
+// Backlogs returns what is still on its way, by state; states with nothing in them are left out.
+func (s *Store) Backlogs(ctx context.Context) ([]Backlog, error) {
+	rows, err := s.pool.Query(ctx, backlogSQL)
+	if err != nil {
+		return nil, fmt.Errorf("counting unsettled uploads: %w", err)
+	}
+	backlogs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b Backlog, err error) {
+		err = row.Scan(&b.State, &b.Count, &b.Oldest)
+		return b, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("counting unsettled uploads: %w", err)
+	}
+	return backlogs, nil
+}
+
+// Ping checks that the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("reaching the database: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) read(ctx context.Context, where string, args pgx.NamedArgs) (Upload, error) {
+	u, err := s.one(ctx, "SELECT "+uploadColumns+" FROM uploads WHERE "+where, args)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Upload{}, fmt.Errorf("reading an upload: %w", err)
+	}
+	return u, err
+}
+
+// one runs a statement that yields at most one upload.
+func (s *Store) one(ctx context.Context, sql string, args pgx.NamedArgs) (Upload, error) {
+	rows, err := s.pool.Query(ctx, sql, args)
+	if err != nil {
+		return Upload{}, err
+	}
+	u, err := pgx.CollectExactlyOneRow(rows, scanUpload)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Upload{}, ErrNotFound
+	}
+	return u, err
+}
+
+// nullable turns a zero value into NULL.
+func nullable[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
