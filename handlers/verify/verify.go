@@ -1,0 +1,109 @@
+// Package verify is the stage that holds an uploaded object to what was declared: its size, its checksum where S3
+// knows it, and its type, which is read from its first bytes and not taken from its name or header.
+package verify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/gabriel-vasile/mimetype"
+
+	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// sniffed is how many leading bytes the type is read from: mimetype's own default limit.
+const sniffed = 3072
+
+// Config says what may pass.
+type Config struct {
+	MaxSize      int64    `help:"Largest file, in bytes." default:"5368709120"`
+	AllowedTypes []string `help:"Media types that may pass." default:"image/jpeg,image/png,image/webp,video/mp4"`
+}
+
+// Validate reports every mistake at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.MaxSize < 1 {
+		errs = append(errs, fmt.Errorf("max-size: %d is less than 1", c.MaxSize))
+	}
+	if len(c.AllowedTypes) == 0 {
+		errs = append(errs, errors.New("allowed-types is empty"))
+	}
+	for _, t := range c.AllowedTypes {
+		if mimetype.Lookup(t) == nil {
+			errs = append(errs, fmt.Errorf("allowed-types: %q cannot be recognised by content", t))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Stage implements pipeline.Stage.
+type Stage struct {
+	config  Config
+	objects *storage.Client
+}
+
+// New returns the stage.
+func New(c Config, objects *storage.Client) *Stage { return &Stage{config: c, objects: objects} }
+
+// Name implements pipeline.Stage.
+func (*Stage) Name() string { return pipeline.Verify }
+
+// Run compares the pinned object with the declaration.
+func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, error) {
+	pinned := storage.Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
+	o, err := s.objects.Head(ctx, pinned)
+	if gone(err) {
+		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
+	}
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	switch {
+	case o.Size == 0:
+		return pipeline.Reject(sagas.EmptyFile, "the file is empty"), nil
+	case u.Declared.Size != 0 && o.Size != u.Declared.Size:
+		return pipeline.Reject(sagas.SizeMismatch, "declared %d bytes, found %d", u.Declared.Size, o.Size), nil
+	case o.Size > s.config.MaxSize:
+		return pipeline.Reject(sagas.TooLarge, "%d bytes are more than the allowed %d", o.Size, s.config.MaxSize), nil
+	case u.Declared.SHA256 != nil && o.SHA256 != nil && !bytes.Equal(o.SHA256, u.Declared.SHA256):
+		return pipeline.Reject(sagas.ChecksumMismatch, "declared SHA-256 %x, found %x", u.Declared.SHA256, o.SHA256), nil
+	}
+
+	found, err := s.sniff(ctx, pinned)
+	if gone(err) {
+		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
+	}
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	if !found.Is(u.Declared.Type) {
+		return pipeline.Reject(sagas.TypeMismatch, "declared %s, found %s", u.Declared.Type, found), nil
+	}
+	if !slices.ContainsFunc(s.config.AllowedTypes, found.Is) {
+		return pipeline.Reject(sagas.TypeNotAllowed, "%s is not allowed", found), nil
+	}
+	return pipeline.Advance(sagas.Verified, sagas.Facts{Observed: sagas.Content{Type: u.Declared.Type, Size: o.Size}}), nil
+}
+
+func (s *Stage) sniff(ctx context.Context, r storage.Ref) (*mimetype.MIME, error) {
+	body, err := s.objects.GetPrefix(ctx, r, sniffed)
+	if err != nil {
+		return nil, err
+	}
+	head, err := io.ReadAll(io.LimitReader(body, sniffed))
+	if err := errors.Join(err, body.Close()); err != nil {
+		return nil, fmt.Errorf("reading the first bytes of %s: %w", r, err)
+	}
+	return mimetype.Detect(head), nil
+}
+
+func gone(err error) bool {
+	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrChanged)
+}

@@ -1,0 +1,199 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"github.com/sluice-media/sluice/pipeline/s3event"
+	"github.com/sluice-media/sluice/pipeline/sqs"
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// Config is how the runner treats failures.
+type Config struct {
+	MaxAttempts int `help:"Tries of a stage before the upload is given up as failed. Keep it below the queues' maxReceiveCount." default:"12"`
+}
+
+// Validate reports every mistake at once.
+func (c Config) Validate() error {
+	if c.MaxAttempts < 1 {
+		return fmt.Errorf("max-attempts: %d is less than 1", c.MaxAttempts)
+	}
+	return nil
+}
+
+// Runner moves uploads along the line.
+type Runner struct {
+	config    Config
+	store     *sagas.Store
+	publisher message.Publisher
+	metrics   *Metrics
+	log       *slog.Logger
+}
+
+// NewRunner returns a runner that commits to store and passes on through publisher.
+func NewRunner(c Config, store *sagas.Store, publisher message.Publisher, metrics *Metrics, log *slog.Logger) *Runner {
+	return &Runner{config: c, store: store, publisher: publisher, metrics: metrics, log: log}
+}
+
+// job is the message between stages. It names the upload and nothing else: what is to be done is in the record.
+type job struct {
+	UploadID uuid.UUID `json:"upload_id"`
+}
+
+// Handle returns the consumer of a stage's queue. An error sends the message back to be tried later.
+func (r *Runner) Handle(stage Stage) message.NoPublishHandlerFunc {
+	if stage.Name() == Intake {
+		return func(msg *message.Message) error { return r.takeEvents(stage, msg) }
+	}
+	return func(msg *message.Message) error { return r.takeJob(stage, msg) }
+}
+
+func (r *Runner) takeJob(stage Stage, msg *message.Message) error {
+	var j job
+	if err := json.Unmarshal(msg.Payload, &j); err != nil {
+		return r.failed(stage, msg, fmt.Errorf("decoding a job: %w", err))
+	}
+	u, err := r.store.Load(msg.Context(), j.UploadID)
+	if errors.Is(err, sagas.ErrNotFound) {
+		r.log.Warn("ignored a job for an unknown upload", "stage", stage.Name(), "upload_id", j.UploadID)
+		return nil
+	}
+	if err != nil {
+		return r.failed(stage, msg, err)
+	}
+	r.metrics.taken(stage.Name(), sqs.SentAt(msg))
+	_, err = r.Process(msg.Context(), stage, u, sqs.ReceiveCount(msg))
+	return err
+}
+
+// takeEvents treats each record as a hint: it is matched to an upload by bucket and key, and the stage asks S3
+// what is there. Records that match nothing are ignored; a message that cannot be read at all ends in the
+// dead-letter queue.
+func (r *Runner) takeEvents(stage Stage, msg *message.Message) error {
+	events, err := s3event.Decode(msg.Payload)
+	errs := []error{err}
+	if err != nil {
+		errs[0] = r.failed(stage, msg, err)
+	}
+	for _, e := range events {
+		u, err := r.store.LoadByObject(msg.Context(), e.Bucket, e.Key)
+		if errors.Is(err, sagas.ErrNotFound) {
+			r.log.Debug("ignored an event for an unknown object", "bucket", e.Bucket, "key", e.Key)
+			continue
+		}
+		if err != nil {
+			errs = append(errs, r.failed(stage, msg, err))
+			continue
+		}
+		r.metrics.taken(stage.Name(), sqs.SentAt(msg))
+		_, err = r.Process(msg.Context(), stage, u, sqs.ReceiveCount(msg))
+		if errors.Is(err, storage.ErrNotFound) {
+			r.log.Warn("ignored an event for an object that is not there", "upload_id", u.ID, "bucket", e.Bucket, "key", e.Key)
+			continue
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Runner) failed(stage Stage, msg *message.Message, err error) error {
+	r.metrics.failed.WithLabelValues(stage.Name()).Inc()
+	r.log.Error("could not take a message", "stage", stage.Name(), "message_id", msg.UUID, "attempt", sqs.ReceiveCount(msg), "error", err)
+	return err
+}
+
+// Process lets the stage work on u if u is waiting for it, commits the outcome and passes the upload on. When u
+// stands at the stage's result already, because an earlier delivery got that far, it is only passed on again;
+// when it has moved further, nothing happens. It returns the upload as it stands.
+func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
+	if waitsFor(u) == stage.Name() {
+		moved, err := r.work(ctx, stage, u, attempt)
+		if errors.Is(err, sagas.ErrMoved) {
+			moved, err = r.store.Load(ctx, u.ID)
+		}
+		if err != nil {
+			return u, err
+		}
+		u = moved
+	} else {
+		r.metrics.handled.WithLabelValues(stage.Name(), stale).Inc()
+	}
+	if next := waitsFor(u); follows(stage.Name(), next) {
+		if err := r.Send(ctx, next, u); err != nil {
+			return u, err
+		}
+	}
+	return u, nil
+}
+
+// work runs the stage and commits its outcome.
+func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
+	log := r.log.With("upload_id", u.ID, "stage", stage.Name(), "attempt", attempt)
+	began := time.Now()
+	out, err := r.run(ctx, stage, u)
+	took := time.Since(began)
+	if ctx.Err() != nil {
+		return u, fmt.Errorf("stage %s lost its message: %w", stage.Name(), context.Cause(ctx))
+	}
+	if err != nil {
+		r.metrics.failed.WithLabelValues(stage.Name()).Inc()
+		if attempt < r.config.MaxAttempts || !u.State.CanBecome(sagas.Failed) {
+			log.Warn("stage failed, will be tried again", "error", err, "seconds", took.Seconds())
+			return u, fmt.Errorf("stage %s, upload %s: %w", stage.Name(), u.ID, err)
+		}
+		log.Error("stage gave up", "error", err)
+		out = Fail(sagas.AttemptsExhausted, "stage %s gave up after %d attempts", stage.Name(), attempt)
+	}
+	moved, err := r.store.Advance(ctx, sagas.Change{
+		ID: u.ID, Stage: stage.Name(), From: u.State, To: out.State, Attempt: attempt, StartedAt: u.ReadAt,
+		Facts: out.Facts, Reason: out.Reason,
+	})
+	if errors.Is(err, sagas.ErrMoved) {
+		log.Info("another delivery was first")
+		return u, err
+	}
+	if err != nil {
+		r.metrics.failed.WithLabelValues(stage.Name()).Inc()
+		log.Warn("could not commit, will be tried again", "error", err)
+		return u, err
+	}
+	r.metrics.committed(stage.Name(), u.State, moved, took)
+	log.Info("upload advanced", "from", u.State, "to", moved.State, "reason", moved.Reason.Code, "seconds", took.Seconds())
+	return moved, nil
+}
+
+// run turns a panic of the stage into an error: one bad file must not take the worker's other uploads with it.
+func (r *Runner) run(ctx context.Context, stage Stage, u sagas.Upload) (out Outcome, err error) {
+	inFlight := r.metrics.inFlight.WithLabelValues(stage.Name())
+	inFlight.Inc()
+	defer inFlight.Dec()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return stage.Run(ctx, u)
+}
+
+// Send puts a message for the stage on its queue.
+func (r *Runner) Send(ctx context.Context, stage string, u sagas.Upload) error {
+	payload, err := json.Marshal(job{UploadID: u.ID})
+	if err != nil {
+		return err
+	}
+	msg := message.NewMessage(fmt.Sprintf("%s-%d", u.ID, u.Version), payload)
+	msg.SetContext(ctx)
+	if err := r.publisher.Publish(Topic(stage), msg); err != nil {
+		return fmt.Errorf("passing upload %s on to %s: %w", u.ID, stage, err)
+	}
+	return nil
+}
