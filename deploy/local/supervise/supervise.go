@@ -28,7 +28,8 @@ type Spec struct {
 	Env func() []string
 	// Credential drops the program to another account; nil keeps the supervisor's.
 	Credential *syscall.Credential
-	// Ready returns nil once the service answers. It is asked repeatedly until it does. Nil means ready at once.
+	// Ready returns nil once the service answers. It is asked repeatedly until it does, for two seconds each time. Nil
+	// means ready at once.
 	Ready func(ctx context.Context) error
 	// StopSignal asks the program to end; zero means SIGTERM.
 	StopSignal syscall.Signal
@@ -54,6 +55,7 @@ const (
 	longestPause    = 10 * time.Second
 	steadyAfter     = 30 * time.Second
 	readyPoll       = 25 * time.Millisecond
+	longestCheck    = 2 * time.Second
 	startUpAttempts = 3
 )
 
@@ -149,6 +151,8 @@ func (s *Service) check(ctx context.Context) error {
 	if s.PID() == 0 {
 		return errNotRunning
 	}
+	ctx, cancel := context.WithTimeout(ctx, longestCheck)
+	defer cancel()
 	return s.spec.Ready(ctx)
 }
 
