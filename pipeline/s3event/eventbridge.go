@@ -29,9 +29,6 @@ var creations = map[string]string{
 }
 
 func decodeDetail(raw json.RawMessage) ([]Event, error) {
-	if raw == nil {
-		return nil, malformed("an EventBridge event without detail")
-	}
 	var d detail
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, malformed("EventBridge detail: %w", err)
@@ -40,16 +37,16 @@ func decodeDetail(raw json.RawMessage) ([]Event, error) {
 	if !known {
 		how = d.Reason
 	}
-	e := Event{
+	e, err := Event{
 		Name:      "ObjectCreated:" + how,
 		Bucket:    d.Bucket.Name,
 		Key:       d.Object.Key,
-		VersionID: version(d.Object.VersionID),
-		ETag:      unquoted(d.Object.ETag),
+		VersionID: d.Object.VersionID,
+		ETag:      d.Object.ETag,
 		Size:      d.Object.Size,
 		Sequencer: d.Object.Sequencer,
-	}
-	if err := e.check(); err != nil {
+	}.checked()
+	if err != nil {
 		return nil, malformed("EventBridge detail: %w", err)
 	}
 	return []Event{e}, nil

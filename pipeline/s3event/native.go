@@ -73,14 +73,14 @@ func decodeRecord(raw json.RawMessage) (Event, bool, error) {
 	if err != nil {
 		return Event{}, false, fmt.Errorf("decoding the key: %w", err)
 	}
-	e := Event{
+	e, err := Event{
 		Name:      name,
 		Bucket:    r.S3.Bucket.Name,
 		Key:       key,
-		VersionID: version(r.S3.Object.VersionID),
-		ETag:      unquoted(r.S3.Object.ETag),
+		VersionID: r.S3.Object.VersionID,
+		ETag:      r.S3.Object.ETag,
 		Size:      r.S3.Object.Size,
 		Sequencer: r.S3.Object.Sequencer,
-	}
-	return e, true, e.check()
+	}.checked()
+	return e, true, err
 }

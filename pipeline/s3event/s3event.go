@@ -110,40 +110,34 @@ func (m message) events() ([]Event, error) {
 	}
 }
 
-// check finds what no object's event can hold, and what a database cannot store.
-func (e Event) check() error {
+// checked returns the event with its ETag and version as the rest of Sluice writes them. It refuses what no
+// object's event can hold and what a database cannot store.
+func (e Event) checked() (Event, error) {
+	e.ETag = strings.Trim(e.ETag, `"`) // some stores keep the quotes that it has in HTTP
+	if e.VersionID == "null" {         // how S3 shows an object of a bucket without versions
+		e.VersionID = ""
+	}
 	switch {
 	case e.Bucket == "":
-		return errors.New("no bucket")
+		return Event{}, errors.New("no bucket")
 	case len(e.Bucket) > maxBucket:
-		return fmt.Errorf("a bucket name of %d bytes", len(e.Bucket))
+		return Event{}, fmt.Errorf("a bucket name of %d bytes", len(e.Bucket))
 	case strings.ContainsRune(e.Bucket, 0):
-		return errors.New("a NUL in the bucket name")
+		return Event{}, errors.New("a NUL in the bucket name")
 	case e.Key == "":
-		return errors.New("no key")
+		return Event{}, errors.New("no key")
 	case len(e.Key) > maxKey:
-		return fmt.Errorf("a key of %d bytes", len(e.Key))
+		return Event{}, fmt.Errorf("a key of %d bytes", len(e.Key))
 	case !utf8.ValidString(e.Key):
-		return errors.New("a key that is not UTF-8")
+		return Event{}, errors.New("a key that is not UTF-8")
 	case strings.ContainsRune(e.Key, 0):
-		return errors.New("a NUL in the key")
+		return Event{}, errors.New("a NUL in the key")
 	case e.Size < 0:
-		return fmt.Errorf("a size of %d bytes", e.Size)
+		return Event{}, fmt.Errorf("a size of %d bytes", e.Size)
 	}
-	return nil
+	return e, nil
 }
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))
-}
-
-// unquoted takes away the quotes that an ETag has in HTTP and that some stores keep.
-func unquoted(etag string) string { return strings.Trim(etag, `"`) }
-
-// version is empty for the version id that S3 shows for an object of a bucket without versions.
-func version(id string) string {
-	if id == "null" {
-		return ""
-	}
-	return id
 }
