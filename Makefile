@@ -1,0 +1,53 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO ?= go
+GOLANGCI_LINT_VERSION := v2.15.0
+LINT := bin/golangci-lint
+LOCAL := deploy/local
+
+.PHONY: help run test race bench build deps lint fmt vet clean
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: build ## start Sluice and all it needs on this machine; Ctrl-C stops it
+	@exec bin/sluice-local run
+
+test: build ## run every test against the real services
+	bin/sluice-local exec -- $(GO) test -timeout 10m ./...
+	cd $(LOCAL) && $(GO) test -timeout 15m ./...
+
+race: build ## the same under the race detector
+	bin/sluice-local exec -- $(GO) test -race -timeout 20m ./...
+	cd $(LOCAL) && $(GO) test -race -timeout 20m ./...
+
+bench: build ## run the benchmarks
+	bin/sluice-local exec -- $(GO) test -run '^$$' -bench . -benchmem ./...
+	cd $(LOCAL) && $(GO) test -run '^$$' -bench . -benchmem ./sqs/...
+
+build: deps ## build bin/sluice and bin/sluice-local
+	@mkdir -p bin
+	$(GO) build -o bin/sluice ./cmd/sluice
+	cd $(LOCAL) && $(GO) build -o ../../bin/sluice-local .
+
+deps: ## install the Debian packages that are missing
+	@$(LOCAL)/install.sh
+
+lint: $(LINT) ## check both modules
+	$(LINT) run ./...
+	cd $(LOCAL) && ../../$(LINT) run --config ../../.golangci.yaml ./...
+
+$(LINT):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+fmt: $(LINT) ## format both modules
+	$(LINT) fmt ./...
+	cd $(LOCAL) && ../../$(LINT) fmt --config ../../.golangci.yaml ./...
+
+vet: ## go vet in both modules
+	$(GO) vet ./...
+	cd $(LOCAL) && $(GO) vet ./...
+
+clean: ## remove what was built; the data in .sluice stays
+	rm -rf bin
