@@ -1,0 +1,42 @@
+package sqs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// bufferLimit is the largest request body, in bytes, that a BufferingTransport copies: twice the largest SQS batch,
+// which leaves room for JSON's escapes.
+const bufferLimit = 2 * maxBatchBytes
+
+// BufferingTransport hands request bodies of up to 512 KiB to Base as memory that it owns.
+//
+// The SDK closes a request's body as soon as the response has come. Against a fast server that can be before
+// net/http's writer has seen the end of the body, which makes it drop the connection with the response still on it:
+// the messages of a ReceiveMessage are then lost until their visibility timeout. A copy cannot be closed under the
+// writer. It also has a GetBody, so that net/http may repeat a request that met a connection which the server had
+// just closed.
+type BufferingTransport struct {
+	Base http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *BufferingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Body == nil || request.Body == http.NoBody || request.ContentLength <= 0 || request.ContentLength > bufferLimit {
+		return t.Base.RoundTrip(request)
+	}
+	body := make([]byte, request.ContentLength)
+	_, err := io.ReadFull(request.Body, body)
+	if closeErr := request.Body.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("buffer the request body: %w", err)
+	}
+	buffered := request.Clone(request.Context())
+	buffered.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	buffered.Body = io.NopCloser(bytes.NewReader(body))
+	return t.Base.RoundTrip(buffered)
+}

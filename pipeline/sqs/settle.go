@@ -1,0 +1,125 @@
+package sqs
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+)
+
+const (
+	// flushers is how many requests of a kind are on their way at once, for each topic.
+	flushers = 8
+	// settleLinger is how long an ack or nack may wait for others to share its request.
+	settleLinger = 5 * time.Millisecond
+	// settleTimeout is how long a batch of them may take, attempts included.
+	settleTimeout = 30 * time.Second
+)
+
+// giveBack makes a message visible to others after delay.
+type giveBack struct {
+	*lease
+	delay time.Duration
+	how   string // settledNack or settledRelease
+}
+
+func (s *subscription) startSettling(ctx context.Context) {
+	s.acks = newBatcher(flushers, settleLinger, weightless[*lease], func(batch []*lease) { s.flushAcks(ctx, batch) })
+	s.nacks = newBatcher(flushers, settleLinger, weightless[giveBack], func(batch []giveBack) { s.flushNacks(ctx, batch) })
+}
+
+// stopSettling returns when all that was added has been sent.
+func (s *subscription) stopSettling() {
+	s.acks.close()
+	s.nacks.close()
+}
+
+// weightless is the size of batch entries that are far from the byte limit.
+func weightless[T any](T) int { return 0 }
+
+// ack has the message deleted.
+func (s *subscription) ack(l *lease) {
+	if s.leases.end(l, errSettled) {
+		s.acks.add(l)
+	}
+}
+
+// nack lets the message come back after a delay that grows with its receive count.
+func (s *subscription) nack(l *lease) {
+	if s.leases.end(l, errSettled) {
+		s.gate.askSoon()
+		s.nacks.add(giveBack{l, fullJitter(s.config.BackoffBase, s.config.BackoffCap, l.receiveCount), settledNack})
+	}
+}
+
+// release gives the message to whoever asks next.
+func (s *subscription) release(l *lease) {
+	if s.leases.end(l, ErrDrained) {
+		s.nacks.add(giveBack{l, 0, settledRelease})
+	}
+}
+
+func (s *subscription) flushAcks(ctx context.Context, batch []*lease) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for i, err := range sendEntries(ctx, batch, s.deleteBatch) {
+		s.settled(batch[i], actionDelete, settledAck, err)
+	}
+}
+
+func (s *subscription) deleteBatch(ctx context.Context, batch []*lease) ([]error, error) {
+	entries := make([]types.DeleteMessageBatchRequestEntry, len(batch))
+	for i, l := range batch {
+		entries[i] = types.DeleteMessageBatchRequestEntry{Id: entryID(i), ReceiptHandle: aws.String(l.receiptHandle)}
+	}
+	output, err := s.client.DeleteMessageBatch(ctx, &awssqs.DeleteMessageBatchInput{
+		QueueUrl: aws.String(s.url),
+		Entries:  entries,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.batch.WithLabelValues(s.topic, actionDelete).Observe(float64(len(batch)))
+	succeeded := make([]*string, len(output.Successful))
+	for i, entry := range output.Successful {
+		succeeded[i] = entry.Id
+	}
+	return entryResults(len(batch), succeeded, output.Failed), nil
+}
+
+func (s *subscription) flushNacks(ctx context.Context, batch []giveBack) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for i, err := range sendEntries(ctx, batch, s.giveBackBatch) {
+		s.settled(batch[i].lease, actionReturn, batch[i].how, err)
+	}
+}
+
+func (s *subscription) giveBackBatch(ctx context.Context, batch []giveBack) ([]error, error) {
+	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(batch))
+	for i, g := range batch {
+		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
+			Id:                entryID(i),
+			ReceiptHandle:     aws.String(g.receiptHandle),
+			VisibilityTimeout: wholeSeconds(g.delay),
+		}
+	}
+	results, err := s.changeVisibility(ctx, entries)
+	if err == nil {
+		s.metrics.batch.WithLabelValues(s.topic, actionReturn).Observe(float64(len(batch)))
+	}
+	return results, err
+}
+
+// settled records what came of an ack, a nack or a release. When it failed, SQS delivers the message again after its
+// visibility timeout.
+func (s *subscription) settled(l *lease, action, how string, err error) {
+	if err != nil {
+		s.metrics.errors.WithLabelValues(s.topic, action).Inc()
+		s.logger.Warn("message will be delivered again", "after", how, "sqs_message_id", l.messageID, "error", err)
+		return
+	}
+	s.metrics.settled.WithLabelValues(s.topic, how).Inc()
+}

@@ -1,0 +1,122 @@
+package sqs
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+)
+
+// flushTimeout is how long the last acks and nacks may take once the handlers have ended.
+const flushTimeout = 10 * time.Second
+
+// subscription receives one topic's messages until its context ends, and then drains.
+type subscription struct {
+	topic   string
+	url     string
+	client  *awssqs.Client
+	config  SubscriberConfig
+	metrics *Metrics
+	logger  *slog.Logger
+
+	out    chan *message.Message
+	slots  *slots
+	gate   *gate
+	leases *leaseTable
+	acks   *batcher[*lease]
+	nacks  *batcher[giveBack]
+	faults faultLog
+
+	receivers  sync.WaitGroup
+	polling    atomic.Int32 // receivers running
+	handlers   sync.WaitGroup
+	graceEnded chan struct{}
+}
+
+func newSubscription(s *Subscriber, topic, url string) *subscription {
+	logger := s.logger.With("topic", topic)
+	return &subscription{
+		topic:      topic,
+		url:        url,
+		client:     s.queues.client,
+		config:     s.config,
+		metrics:    s.metrics,
+		logger:     logger,
+		out:        make(chan *message.Message),
+		slots:      newSlots(s.config.Slots),
+		gate:       newGate(s.config.Gate, s.metrics.paused.WithLabelValues(topic), logger),
+		leases:     newLeaseTable(),
+		faults:     faultLog{logger: logger},
+		graceEnded: make(chan struct{}),
+	}
+}
+
+// run receives until ctx ends, drains, and closes the subscription's channel.
+func (s *subscription) run(ctx context.Context) {
+	defer close(s.out)
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	s.startSettling(working)
+	var background sync.WaitGroup
+	background.Go(func() { s.heartbeat(working) })
+	background.Go(func() { s.gate.watch(ctx) })
+
+	s.addReceiver(ctx)
+	s.receivers.Wait()
+
+	grace := time.AfterFunc(s.config.DrainGrace, func() { close(s.graceEnded) })
+	s.handlers.Wait()
+	grace.Stop()
+
+	flush := time.AfterFunc(flushTimeout, stopWorking)
+	s.stopSettling()
+	flush.Stop()
+	stopWorking()
+	background.Wait()
+}
+
+// handle sees one message through: it hands it over unless ctx has ended, waits for the handler's verdict and passes
+// that on.
+func (s *subscription) handle(ctx context.Context, l *lease) {
+	defer s.slots.give(1)
+	inFlight := s.metrics.inFlight.WithLabelValues(s.topic)
+	inFlight.Inc()
+	defer inFlight.Dec()
+
+	if ctx.Err() != nil || !s.handOver(ctx, l) {
+		s.release(l)
+		return
+	}
+	// A handler whose lease is lost keeps its slot until it returns: it is still at work.
+	select {
+	case <-l.msg.Acked():
+		s.ack(l)
+	case <-l.msg.Nacked():
+		s.nack(l)
+	case <-s.graceEnded:
+		s.release(l)
+	}
+}
+
+// handOver reports whether someone took the message before ctx or its lease ended.
+func (s *subscription) handOver(ctx context.Context, l *lease) bool {
+	select {
+	case s.out <- l.msg:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-l.done:
+		return false
+	}
+}
+
+// lose ends a lease that could not be kept.
+func (s *subscription) lose(l *lease, reason string) {
+	if s.leases.end(l, ErrLeaseLost) {
+		s.metrics.settled.WithLabelValues(s.topic, settledLost).Inc()
+		s.logger.Warn("lease lost", "sqs_message_id", l.messageID, "receive_count", l.receiveCount, "reason", reason)
+	}
+}
