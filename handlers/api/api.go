@@ -1,0 +1,103 @@
+// Package api is Sluice's HTTP interface: it gives clients permission to upload, shows them how far their uploads
+// have come, and describes itself. It handles metadata only; no byte of a file passes through it.
+//
+// Every call is made by a principal, a subject of a tenant, and sees that principal's uploads only. Errors are
+// RFC 9457 problems with a code that does not change; errors.go is the table of them. The bodies are in package
+// v1 beside this one, and the OpenAPI document, which is made from the code, is kept in openapi.json.
+//
+// It needs the sagas' database, credentials that may put objects into the incoming bucket, for signing, and a
+// Confirm that can HEAD them and reach the queues.
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// Deps is what the API works with.
+type Deps struct {
+	Store   *sagas.Store
+	Objects *storage.Client
+
+	// Confirm asks S3 whether the object of an initiated upload is there and moves the upload on. It returns
+	// storage.ErrNotFound when nothing has arrived.
+	Confirm func(ctx context.Context, u sagas.Upload) (sagas.Upload, error)
+
+	Checks  []Check // what /readyz asks
+	Metrics *prometheus.Registry
+	Log     *slog.Logger
+}
+
+// server answers the operations.
+type server struct {
+	config     Config
+	auth       authenticator
+	sameOrigin *http.CrossOriginProtection
+	store      *sagas.Store
+	objects    *storage.Client
+	confirm    func(context.Context, sagas.Upload) (sagas.Upload, error)
+	checks     []Check
+	metrics    *metrics
+	log        *slog.Logger
+	huma       huma.API
+}
+
+// New returns the handler of the whole API.
+func New(c Config, d Deps) (http.Handler, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	sameOrigin, err := ownOrigin(c.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(d.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("registering the api's metrics: %w", err)
+	}
+	s := &server{
+		config: c, auth: newHS256(c), sameOrigin: sameOrigin,
+		store: d.Store, objects: d.Objects, confirm: d.Confirm, checks: d.Checks,
+		metrics: m, log: d.Log,
+	}
+
+	mux := http.NewServeMux()
+	s.huma = humago.New(mux, openAPI())
+	s.routes()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{Registry: d.Metrics}))
+	mux.Handle("GET /docs/", v5emb.New(title, "/openapi.json", "/docs/"))
+
+	h := matched(mux)
+	h = crossOriginCalls(c.AllowedOrigins, h)
+	h = s.recovered(h)
+	h = s.observed(h)
+	return identified(h), nil
+}
+
+// ownOrigin checks that a request comes from a page of the API itself. Behind a proxy that is the public URL.
+func ownOrigin(publicURL string) (*http.CrossOriginProtection, error) {
+	protection := http.NewCrossOriginProtection()
+	if publicURL == "" {
+		return protection, nil
+	}
+	u, err := url.Parse(publicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public-url: %w", err)
+	}
+	if err := protection.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		return nil, fmt.Errorf("public-url: %w", err)
+	}
+	return protection, nil
+}

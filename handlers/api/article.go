@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// articleTag marks the two endpoints for clients of the older, smaller protocol: get a URL, PUT, confirm. They
+// send no header but Content-Type, and know errors as {"error": "..."}.
+const articleTag = "article"
+
+type articleFailure struct {
+	Error string `json:"error" example:"File not found in storage"`
+}
+
+func articleError(p *problem) articleFailure {
+	if len(p.Errors) > 0 {
+		return articleFailure{Error: p.Errors[0].Location + ": " + p.Errors[0].Message}
+	}
+	return articleFailure{Error: p.Detail}
+}
+
+// humaContext has a name that does not hide huma.Context's own method Context.
+type humaContext = huma.Context
+
+// articleContext takes every body for JSON, whatever the browser called it, and answers a bad one with 400.
+type articleContext struct{ humaContext }
+
+// Unwrap lets humago find its own context.
+func (c articleContext) Unwrap() huma.Context { return c.humaContext }
+
+// Header implements huma.Context.
+func (c articleContext) Header(name string) string {
+	if http.CanonicalHeaderKey(name) == "Content-Type" {
+		return "application/json"
+	}
+	return c.humaContext.Header(name)
+}
+
+// SetStatus implements huma.Context.
+func (c articleContext) SetStatus(status int) {
+	if status == http.StatusUnprocessableEntity {
+		status = http.StatusBadRequest
+	}
+	c.humaContext.SetStatus(status)
+}
+
+func articleDialect(ctx huma.Context, next func(huma.Context)) { next(articleContext{ctx}) }
+
+type getURLInput struct {
+	Body struct {
+		_           struct{} `additionalProperties:"true"`
+		Filename    string   `json:"filename" maxLength:"1024" example:"holiday.jpg"`
+		ContentType string   `json:"contentType" example:"image/jpeg"`
+	}
+}
+
+type getURLOutput struct {
+	Body struct {
+		UploadURL string `json:"uploadUrl" format:"uri" doc:"PUT the file here, with the same Content-Type and no other header."`
+		Key       string `json:"key" doc:"Names the file to confirm-upload."`
+	}
+}
+
+// getUploadURL signs the type only, which is all that these clients send. What keeps such an upload from being
+// swapped is the version that the pipeline pins.
+func (s *server) getUploadURL(ctx context.Context, in *getURLInput) (*getURLOutput, error) {
+	if message := checkFilename(in.Body.Filename); message != "" {
+		return nil, malformed.because("filename: %s", message)
+	}
+	if !slices.Contains(s.config.AllowedTypes, in.Body.ContentType) {
+		return nil, malformed.because("File type not allowed")
+	}
+	d := declaration{filename: in.Body.Filename, content: sagas.Content{Type: in.Body.ContentType}}
+	u, put, err := s.begin(ctx, d, storage.PutPermission{Type: d.content.Type})
+	if err != nil {
+		return nil, err
+	}
+	out := &getURLOutput{}
+	out.Body.UploadURL, out.Body.Key = put.URL, u.Key
+	return out, nil
+}
+
+type confirmInput struct {
+	Body struct {
+		_   struct{} `additionalProperties:"true"`
+		Key string   `json:"key" doc:"As answered by get-upload-url."`
+	}
+}
+
+type confirmOutput struct {
+	Body struct {
+		FileURL   string `json:"fileUrl" format:"uri" doc:"Where the file will be published when it is ready."`
+		Success   bool   `json:"success"`
+		State     string `json:"state" doc:"How far the upload has come."`
+		StatusURL string `json:"statusUrl" doc:"Where its state is shown."`
+	}
+}
+
+// confirmUpload answers at once, with the URL that the file will have if it passes every stage.
+func (s *server) confirmUpload(ctx context.Context, in *confirmInput) (*confirmOutput, error) {
+	notThere := malformed.because("File not found in storage")
+	if hasControl(in.Body.Key) {
+		return nil, notThere
+	}
+	call := callOf(ctx)
+	u, err := s.store.GetByKey(ctx, call.principal.Owner, s.objects.Incoming, in.Body.Key)
+	if errors.Is(err, sagas.ErrNotFound) {
+		return nil, notThere
+	}
+	if err != nil {
+		return nil, err
+	}
+	call.uploadID = u.ID
+	u, err = s.confirmed(ctx, u)
+	if errors.Is(err, storage.ErrNotFound) || u.State == sagas.Expired || u.State == sagas.Aborted || u.State == sagas.Deleted {
+		return nil, notThere
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &confirmOutput{}
+	out.Body.FileURL, out.Body.Success = s.config.mediaURL(u.Key), true
+	out.Body.State, out.Body.StatusURL = string(u.State), s.config.uploadURL(u.ID.String())
+	return out, nil
+}

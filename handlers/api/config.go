@@ -1,0 +1,97 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// extensions are the types that Sluice can handle and how their object keys end.
+var extensions = map[string]string{
+	"image/jpeg": ".jpg",
+	"image/png":  ".png",
+	"image/webp": ".webp",
+	"video/mp4":  ".mp4",
+}
+
+const (
+	minSecret = 32                 // bytes: HS256 wants a key as long as its hash (RFC 7518, 3.2)
+	maxPut    = 5 << 30            // bytes: what S3 takes in a single PUT, and copies in a single call
+	maxSigned = 7 * 24 * time.Hour // what SigV4 allows a presigned URL
+)
+
+// Config is how the API listens, whom it lets in and what it hands out.
+type Config struct {
+	Listen              string        `help:"Address to listen on." default:"127.0.0.1:8080"`
+	PublicURL           string        `help:"URL at which clients reach the API, for links to itself; empty for relative links."`
+	MediaURL            string        `help:"URL under which published files are served." default:"http://127.0.0.1:8081"`
+	JWTSecret           string        `help:"Secret of at least 32 bytes that bearer tokens are signed with (HS256)."`
+	JWTIssuer           string        `help:"Issuer that tokens must name; empty for any."`
+	JWTAudience         string        `help:"Audience that tokens must name; empty for any."`
+	AllowedOrigins      []string      `help:"Origins whose pages may call the API with a bearer token (CORS)."`
+	TrustForwardedProto bool          `help:"Believe X-Forwarded-Proto. Only behind a proxy that sets it itself."`
+	AllowedTypes        []string      `help:"Media types that may be uploaded." default:"image/jpeg,image/png,image/webp,video/mp4"`
+	MaxSize             int64         `help:"Largest file in bytes." default:"5368709120"`
+	PresignLifetime     time.Duration `help:"How long a client has to start sending." default:"15m"`
+	ArrivalGrace        time.Duration `help:"How long after that a transfer that began in time may still arrive." default:"2h"`
+}
+
+// Validate reports every mistake at once.
+func (c Config) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		wrong("listen: %w", err)
+	}
+	if c.PublicURL != "" && !isBaseURL(c.PublicURL) {
+		wrong("public-url: %q is not an http or https URL", c.PublicURL)
+	}
+	if !isBaseURL(c.MediaURL) {
+		wrong("media-url: %q is not an http or https URL", c.MediaURL)
+	}
+	if len(c.JWTSecret) < minSecret {
+		wrong("jwt-secret: %d bytes are fewer than %d", len(c.JWTSecret), minSecret)
+	}
+	for _, origin := range c.AllowedOrigins {
+		if origin != "*" && (!isBaseURL(origin) || strings.Count(origin, "/") != 2) {
+			wrong("allowed-origins: %q is not an origin such as https://example.com", origin)
+		}
+	}
+	if len(c.AllowedTypes) == 0 {
+		wrong("allowed-types is empty")
+	}
+	for _, t := range c.AllowedTypes {
+		if extensions[t] == "" {
+			wrong("allowed-types: %q is not one of %s", t, strings.Join(slices.Sorted(maps.Keys(extensions)), ", "))
+		}
+	}
+	if c.MaxSize < 1 || c.MaxSize > maxPut {
+		wrong("max-size: %d is not between 1 and %d, the largest single PUT", c.MaxSize, maxPut)
+	}
+	if c.PresignLifetime < time.Second || c.PresignLifetime > maxSigned {
+		wrong("presign-lifetime: %s is not between 1s and %s", c.PresignLifetime, maxSigned)
+	}
+	if c.ArrivalGrace < 0 {
+		wrong("arrival-grace: %s is negative", c.ArrivalGrace)
+	}
+	return errors.Join(errs...)
+}
+
+func isBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.RawQuery == "" && u.Fragment == ""
+}
+
+// mediaURL is where an object of the media bucket is published.
+func (c Config) mediaURL(key string) string { return strings.TrimSuffix(c.MediaURL, "/") + "/" + key }
+
+// uploadURL is where an upload's state is shown.
+func (c Config) uploadURL(id string) string {
+	return strings.TrimSuffix(c.PublicURL, "/") + "/v1/uploads/" + id
+}

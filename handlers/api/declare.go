@@ -1,0 +1,115 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+const (
+	maxFilename     = 1024 // bytes
+	maxMetadata     = 32   // entries
+	maxMetadataText = 1024 // bytes in a value
+)
+
+var metadataName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// declaration is what a client says about a file, checked.
+type declaration struct {
+	filename string
+	content  sagas.Content
+	metadata map[string]string
+}
+
+// declared checks a request. All faults of form are reported at once; what is refused by policy has a code of
+// its own.
+func (s *server) declared(n v1.NewUpload) (declaration, error) {
+	var faults []v1.Fault
+	wrong := func(location, message string) {
+		faults = append(faults, v1.Fault{Location: location, Message: message})
+	}
+
+	if message := checkFilename(n.Filename); message != "" {
+		wrong("body.filename", message)
+	}
+	if n.Size < 1 {
+		wrong("body.size", "must be at least 1")
+	}
+	sum, ok := parseSHA256(n.SHA256)
+	if !ok {
+		wrong("body.sha256", "must be 64 hexadecimal digits or 32 bytes in padded base64")
+	}
+	if len(n.Metadata) > maxMetadata {
+		wrong("body.metadata", "must have at most "+strconv.Itoa(maxMetadata)+" entries")
+	}
+	for name, value := range n.Metadata {
+		if !metadataName.MatchString(name) {
+			wrong("body.metadata", "names must be 1 to 64 letters, digits, dots, dashes and underscores")
+		} else if len(value) > maxMetadataText || hasControl(value) {
+			wrong("body.metadata."+name, "must be at most "+strconv.Itoa(maxMetadataText)+" bytes without control characters")
+		}
+	}
+	if len(faults) > 0 {
+		p := invalid.problem()
+		p.Errors = faults
+		return declaration{}, p
+	}
+
+	if n.Method != "" && n.Method != string(sagas.MethodPut) {
+		return declaration{}, methodNotSupported.problem()
+	}
+	if !slices.Contains(s.config.AllowedTypes, n.ContentType) {
+		return declaration{}, typeNotAllowed.because("Only %s are accepted.", strings.Join(s.config.AllowedTypes, ", "))
+	}
+	if n.Size > s.config.MaxSize {
+		return declaration{}, tooLarge.because("Files may have at most %d bytes.", s.config.MaxSize)
+	}
+	return declaration{
+		filename: n.Filename,
+		content:  sagas.Content{Type: n.ContentType, Size: n.Size, SHA256: sum},
+		metadata: n.Metadata,
+	}, nil
+}
+
+// checkFilename says what is wrong with a name, or nothing. A path is fine: the name is only ever shown.
+func checkFilename(name string) string {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return "must not be empty"
+	case len(name) > maxFilename:
+		return "must be at most " + strconv.Itoa(maxFilename) + " bytes"
+	case hasControl(name):
+		return "must not have control characters"
+	}
+	return ""
+}
+
+// hasControl reports text that is not fit for showing or, with a NUL, for Postgres.
+func hasControl(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// parseSHA256 reads a digest in either of the two usual spellings; an empty string is no digest.
+func parseSHA256(s string) (sum []byte, ok bool) {
+	var err error
+	switch len(s) {
+	case 0:
+		return nil, true
+	case hex.EncodedLen(sha256.Size):
+		sum, err = hex.DecodeString(s)
+	case base64.StdEncoding.EncodedLen(sha256.Size):
+		sum, err = base64.StdEncoding.Strict().DecodeString(s)
+	default:
+		return nil, false
+	}
+	return sum, err == nil && len(sum) == sha256.Size
+}

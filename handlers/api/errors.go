@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+)
+
+// kind is one sort of client error. The code never changes; the detail is a default.
+type kind struct {
+	status int
+	code   string
+	detail string
+}
+
+// The table of everything that can be wrong.
+var (
+	malformed          = kind{http.StatusBadRequest, "invalid_request", "The request cannot be read."}
+	invalid            = kind{http.StatusUnprocessableEntity, "invalid_request", "The request is not valid."}
+	typeNotAllowed     = kind{http.StatusUnprocessableEntity, "type_not_allowed", "Files of this type are not accepted."}
+	methodNotSupported = kind{http.StatusUnprocessableEntity, "method_not_supported", "Only the method put is supported."}
+	tooLarge           = kind{http.StatusRequestEntityTooLarge, "too_large", "The file is larger than is accepted."}
+	bodyTooLarge       = kind{http.StatusRequestEntityTooLarge, "body_too_large", "The body of the request is too large."}
+	unsupportedBody    = kind{http.StatusUnsupportedMediaType, "unsupported_media_type", "The body of the request must be application/json."}
+	bodyTimeout        = kind{http.StatusRequestTimeout, "request_timeout", "The body of the request took too long."}
+	notAcceptable      = kind{http.StatusNotAcceptable, "not_acceptable", "The answer is only available as application/json."}
+
+	tokenMissing = kind{http.StatusUnauthorized, "token_missing", "Send a bearer token."}
+	tokenInvalid = kind{http.StatusUnauthorized, "token_invalid", "The token is not valid."}
+	tokenExpired = kind{http.StatusUnauthorized, "token_expired", "The token has expired."}
+	tokenEarly   = kind{http.StatusUnauthorized, "token_not_yet_valid", "The token is not valid yet."}
+	crossOrigin  = kind{http.StatusForbidden, "cross_origin", "A session can only be used from the API's own origin."}
+
+	notFound         = kind{http.StatusNotFound, "not_found", "There is no such upload."}
+	noRoute          = kind{http.StatusNotFound, "not_found", "There is nothing at this path."}
+	methodNotAllowed = kind{http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take this method."}
+	notUploaded      = kind{http.StatusConflict, "not_uploaded", "The file has not arrived in storage."}
+
+	clientGone = kind{499, "client_closed_request", "The client has gone."}
+	internal   = kind{http.StatusInternalServerError, "internal", "Something went wrong on our side."}
+)
+
+// problem is an error that the client is told about.
+type problem struct {
+	v1.Problem
+	header http.Header
+}
+
+func (k kind) problem() *problem { return k.because("%s", k.detail) }
+
+func (k kind) because(format string, args ...any) *problem {
+	return &problem{Problem: v1.Problem{
+		Title: http.StatusText(k.status), Status: k.status, Code: k.code, Detail: fmt.Sprintf(format, args...),
+	}}
+}
+
+func (p *problem) with(header, value string) *problem {
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	p.header.Set(header, value)
+	return p
+}
+
+// Error implements error.
+func (p *problem) Error() string { return p.Code + ": " + p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements huma.HeadersError.
+func (p *problem) GetHeaders() http.Header { return p.header }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *problem) ContentType(string) string { return "application/problem+json" }
+
+// write sends the problem where huma is not involved.
+func (p *problem) write(w http.ResponseWriter, requestID string) {
+	p.RequestID = requestID
+	for name := range p.header {
+		w.Header().Set(name, p.header.Get(name))
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p.Problem) // the client may be gone, and there is nobody else to tell
+}
+
+// report turns any error of a handler into what the client is told, and logs what the client is not told.
+func (s *server) report(ctx context.Context, err error) error {
+	var p *problem
+	switch {
+	case err == nil || errors.As(err, &p):
+		return err
+	case ctx.Err() != nil:
+		return clientGone.problem()
+	}
+	s.log.ErrorContext(ctx, "request failed", "request_id", callOf(ctx).requestID, "error", err)
+	return internal.problem()
+}

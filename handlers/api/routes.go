@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const (
+	title       = "Sluice"
+	maxBody     = 64 << 10 // bytes
+	revalidated = "private, no-cache"
+)
+
+// routes is every operation, in the order of an upload's life.
+func (s *server) routes() {
+	anyone := []map[string][]string{byBearer, bySession}
+
+	register(s, huma.Operation{
+		OperationID: "begin-upload", Method: http.MethodPost, Path: "/v1/uploads", DefaultStatus: http.StatusCreated,
+		Summary: "Ask for permission to upload a file", Tags: []string{"uploads"}, Security: anyone,
+		Description: "Answers with one presigned request, which the client sends to object storage itself. The declared " +
+			"type, size and SHA-256 are signed into it, and it works once.",
+	}, s.beginUpload, typeNotAllowed, methodNotSupported, tooLarge)
+
+	register(s, huma.Operation{
+		OperationID: "complete-upload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete",
+		Summary: "Say that the file was sent", Tags: []string{"uploads"}, Security: anyone,
+		Description: "Never needed: storage itself reports what arrives. It saves the wait for that report.",
+	}, s.completeUpload, notFound, notUploaded)
+
+	register(s, huma.Operation{
+		OperationID: "show-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}",
+		Summary: "Show how far an upload has come", Tags: []string{"uploads"}, Security: anyone,
+		Responses: map[string]*huma.Response{"304": {Description: "Nothing has happened since."}},
+	}, s.showUpload, notFound)
+
+	register(s, huma.Operation{
+		OperationID: "start-session", Method: http.MethodPost, Path: "/v1/session", DefaultStatus: http.StatusNoContent,
+		Summary: "Exchange a bearer token for a cookie", Tags: []string{"session"}, Security: anyone[:1],
+	}, s.startSession)
+
+	register(s, huma.Operation{
+		OperationID: "end-session", Method: http.MethodDelete, Path: "/v1/session", DefaultStatus: http.StatusNoContent,
+		Summary: "Clear the cookie", Tags: []string{"session"},
+	}, s.endSession, crossOrigin)
+
+	register(s, huma.Operation{
+		OperationID: "get-upload-url", Method: http.MethodPost, Path: "/get-upload-url",
+		Summary: "Ask for a URL to upload to", Tags: []string{articleTag}, Security: anyone,
+	}, s.getUploadURL)
+
+	register(s, huma.Operation{
+		OperationID: "confirm-upload", Method: http.MethodPost, Path: "/confirm-upload",
+		Summary: "Say that the file was sent", Tags: []string{articleTag}, Security: anyone,
+	}, s.confirmUpload)
+
+	register(s, huma.Operation{
+		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",
+		Summary: "Whether the process answers", Tags: []string{"operations"},
+	}, healthz)
+
+	register(s, huma.Operation{
+		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz",
+		Summary: "Whether the service can do its work", Tags: []string{"operations"},
+		Responses: map[string]*huma.Response{"503": {
+			Description: "Something that it depends on is failing.",
+			Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: schemaPrefix + "Readiness"}}},
+		}},
+	}, s.readyz)
+
+	s.withoutUnused()
+}
+
+// register adds an operation with what all of them share; fails are the errors that it can end in besides those.
+func register[I, O any](s *server, op huma.Operation, handle func(context.Context, *I) (*O, error), fails ...kind) {
+	op.MaxBodyBytes = maxBody + 1 // huma refuses a body of exactly this size too
+	if slices.Contains(op.Tags, articleTag) {
+		op.Middlewares = append(op.Middlewares, articleDialect)
+	}
+	op.Middlewares = append(op.Middlewares, uncached)
+	if len(op.Security) > 0 {
+		op.Middlewares = append(op.Middlewares, s.authenticated)
+		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly)
+	}
+	if accepts(op.Security, "session") && op.Method != http.MethodGet {
+		fails = append(fails, crossOrigin)
+	}
+	s.document(&op, fails)
+	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		return out, s.report(ctx, err)
+	})
+}
+
+// uncached keeps answers out of caches, unless the operation says otherwise.
+func uncached(ctx huma.Context, next func(huma.Context)) {
+	ctx.SetHeader("Cache-Control", "no-store")
+	next(ctx)
+}

@@ -1,0 +1,50 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+const sessionCookie = "sluice_session"
+
+// sessionInput is the request as far as the cookie depends on it.
+type sessionInput struct {
+	request *http.Request
+}
+
+// Resolve implements huma.Resolver.
+func (in *sessionInput) Resolve(ctx huma.Context) []error {
+	in.request, _ = humago.Unwrap(ctx)
+	return nil
+}
+
+type sessionOutput struct {
+	Cookie http.Cookie `header:"Set-Cookie"`
+}
+
+// startSession puts the caller's bearer token in a cookie, for pages that are served from the API's own origin.
+func (s *server) startSession(ctx context.Context, in *sessionInput) (*sessionOutput, error) {
+	token, _ := bearerToken(in.request)
+	lifetime := time.Until(callOf(ctx).principal.expires)
+	return s.session(in.request, token, max(1, int(lifetime.Seconds()))), nil
+}
+
+// endSession makes the browser forget the cookie. The token stays valid until it expires.
+func (s *server) endSession(_ context.Context, in *sessionInput) (*sessionOutput, error) {
+	if err := s.sameOrigin.Check(in.request); err != nil {
+		return nil, crossOrigin.problem()
+	}
+	return s.session(in.request, "", -1), nil
+}
+
+func (s *server) session(r *http.Request, token string, maxAge int) *sessionOutput {
+	https := r.TLS != nil || s.config.TrustForwardedProto && r.Header.Get("X-Forwarded-Proto") == "https"
+	return &sessionOutput{Cookie: http.Cookie{
+		Name: sessionCookie, Value: token, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, Secure: https, SameSite: http.SameSiteLaxMode,
+	}}
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+)
+
+// ofStatus is what huma's own errors are, by their status.
+var ofStatus = map[int]kind{
+	malformed.status:       malformed,
+	invalid.status:         invalid,
+	notAcceptable.status:   notAcceptable,
+	bodyTimeout.status:     bodyTimeout,
+	bodyTooLarge.status:    bodyTooLarge,
+	unsupportedBody.status: unsupportedBody,
+}
+
+// translate is the huma.Transformer that gives errors their final form: huma's own become problems, and on the
+// article's endpoints all of them become what its clients expect.
+func translate(ctx huma.Context, _ string, body any) (any, error) {
+	var p *problem
+	switch e := body.(type) {
+	case *huma.ErrorModel:
+		p = fromHuma(e)
+	case *problem:
+		p = e
+	default:
+		return body, nil
+	}
+	p.RequestID = callOf(ctx.Context()).requestID
+	if slices.Contains(ctx.Operation().Tags, articleTag) {
+		ctx.SetHeader("Content-Type", "application/json")
+		return articleError(p), nil
+	}
+	return p.Problem, nil
+}
+
+func fromHuma(e *huma.ErrorModel) *problem {
+	k, ok := ofStatus[e.Status]
+	if !ok {
+		k = internal
+	}
+	p := k.problem()
+	p.Status = e.Status
+	if e.Status >= http.StatusInternalServerError {
+		return p
+	}
+	for _, d := range e.Errors {
+		p.Errors = append(p.Errors, v1.Fault{Location: d.Location, Message: d.Message, Value: short(d.Value)})
+	}
+	return p
+}
+
+// short keeps what is worth echoing.
+func short(v any) any {
+	switch v := v.(type) {
+	case bool, float64, int64:
+		return v
+	case string:
+		if len(v) <= 100 {
+			return v
+		}
+	}
+	return nil
+}
+
+// jsonFormat reads JSON more strictly than encoding/json, and explains mistakes in the client's terms.
+func jsonFormat() huma.Format {
+	return huma.Format{
+		Marshal: huma.DefaultJSONFormat.Marshal,
+		Unmarshal: func(data []byte, v any) error {
+			if !utf8.Valid(data) {
+				return errors.New("not valid UTF-8")
+			}
+			err := json.Unmarshal(data, v)
+			var mismatch *json.UnmarshalTypeError
+			if errors.As(err, &mismatch) {
+				return fmt.Errorf("%s cannot be %s", mismatch.Field, mismatch.Value)
+			}
+			return err
+		},
+	}
+}
