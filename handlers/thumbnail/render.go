@@ -151,6 +151,11 @@ func (r *Renderer) encode(p pixels) (Rendition, error) {
 	if err != nil {
 		return Rendition{}, err
 	}
-	made.Data, err = bimg.NewImage(png).Process(options)
+	if made.Data, err = bimg.NewImage(png).Process(options); err != nil {
+		return Rendition{}, err
+	}
+	if options.Type == bimg.WEBP {
+		made.Data, err = bareWebP(made.Data)
+	}
 	return made, err
 }
