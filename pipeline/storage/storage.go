@@ -182,7 +182,7 @@ func (c *Client) Put(ctx context.Context, bucket, key string, body io.ReadSeeker
 // Copy copies exactly the pinned object from, of at most 5 GiB, and gives the copy the properties p. Nothing is
 // written when from has changed.
 func (c *Client) Copy(ctx context.Context, from Ref, toBucket, toKey string, p Properties) (Ref, error) {
-	source := url.PathEscape(from.Bucket) + "/" + (&url.URL{Path: from.Key}).EscapedPath()
+	source := from.Bucket + "/" + escaped(from.Key)
 	if from.VersionID != "" {
 		source += "?versionId=" + url.QueryEscape(from.VersionID)
 	}
@@ -199,6 +199,11 @@ func (c *Client) Copy(ctx context.Context, from Ref, toBucket, toKey string, p P
 	}
 	to.VersionID = version(out.VersionId)
 	return to, nil
+}
+
+// escaped is key as S3 wants it in x-amz-copy-source: URL-encoded, where a plus sign would mean a space.
+func escaped(key string) string {
+	return strings.ReplaceAll((&url.URL{Path: key}).EscapedPath(), "+", "%2B")
 }
 
 // Ping checks that the incoming bucket can be reached with these credentials.
