@@ -57,11 +57,9 @@ func (s *Server) queueAt(queueURL string) (*queue, error) {
 
 // queueOf finds the queue of an ARN, or nil.
 func (s *Server) queueOf(arn string) *queue {
-	name, ok := strings.CutPrefix(arn, s.arn(""))
-	if !ok {
-		return nil
-	}
-	return s.queues.named(name)
+	s.queues.mu.RLock()
+	defer s.queues.mu.RUnlock()
+	return s.queues.byARN[arn]
 }
 
 type createQueueInput struct {
@@ -125,8 +123,7 @@ func (s *Server) checkRedrive(sourceARN string, set *settings) error {
 	if set.redrive == nil {
 		return nil
 	}
-	name, _ := strings.CutPrefix(set.redrive.deadLetterARN, s.arn(""))
-	target := s.queues.byName[name]
+	target := s.queues.byARN[set.redrive.deadLetterARN]
 	switch {
 	case set.redrive.deadLetterARN == sourceARN:
 		return invalidAttributeValue(attrRedrivePolicy, "a queue cannot be its own dead letter target")

@@ -12,22 +12,25 @@ import (
 type queueTable struct {
 	mu     sync.RWMutex
 	byName map[string]*queue
+	byARN  map[string]*queue
 	byID   map[uint64]*queue
 	lastID uint64
 }
 
 func newQueueTable() *queueTable {
-	return &queueTable{byName: make(map[string]*queue), byID: make(map[uint64]*queue)}
+	return &queueTable{byName: make(map[string]*queue), byARN: make(map[string]*queue), byID: make(map[uint64]*queue)}
 }
 
 func (t *queueTable) add(q *queue) {
 	t.byName[q.name] = q
+	t.byARN[q.arn] = q
 	t.byID[q.id] = q
 	t.lastID = max(t.lastID, q.id)
 }
 
 func (t *queueTable) drop(q *queue) {
 	delete(t.byName, q.name)
+	delete(t.byARN, q.arn)
 	delete(t.byID, q.id)
 }
 
