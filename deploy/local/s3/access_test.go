@@ -107,7 +107,7 @@ func TestBrowsersMayUpload(t *testing.T) {
 		"Access-Control-Allow-Headers": "content-type, if-none-match, x-amz-checksum-sha256",
 		"Access-Control-Max-Age":       "3000",
 	} {
-		if got := preflight.Header.Get(name); got != want {
+		if got := preflight.header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
@@ -118,17 +118,17 @@ func TestBrowsersMayUpload(t *testing.T) {
 	header.Set("Origin", "https://app.example")
 	response := send(t, http.MethodPut, signed.URL, header, content)
 	wantStatus(t, response, http.StatusOK)
-	if got := response.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+	if got := response.header.Get("Access-Control-Allow-Origin"); got != "*" {
 		t.Errorf("Access-Control-Allow-Origin is %q, want *", got)
 	}
 	for _, name := range []string{"ETag", "x-amz-version-id", "x-amz-checksum-sha256"} {
-		if exposed := response.Header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, name) {
+		if exposed := response.header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, name) {
 			t.Errorf("a page may not read %s, only %s", name, exposed)
 		}
 	}
 
 	other := send(t, http.MethodOptions, b.server.Endpoint()+"/"+media+"/uploads/a.jpg", preflightHeader("https://app.example"), nil)
-	if got := other.Header.Get("Access-Control-Allow-Origin"); got != "" {
+	if got := other.header.Get("Access-Control-Allow-Origin"); got != "" {
 		t.Errorf("pages may write to the media bucket: %q", got)
 	}
 }

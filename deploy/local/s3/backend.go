@@ -69,12 +69,12 @@ func (b *notifyingBackend) created(ctx context.Context, name eventName, bucket, 
 	if versionID != "" {
 		head.VersionId = &versionID
 	}
-	object, err := b.Backend.HeadObject(ctx, head)
+	object, err := b.HeadObject(ctx, head)
 	if err != nil {
 		b.events.logger.Error("S3 event not sent: the object is gone", "bucket", *bucket, "key", *key, "error", err)
 		return
 	}
-	b.events.notify(event{
+	b.events.notify(ctx, event{
 		name:      name,
 		region:    b.region,
 		time:      time.Now(),

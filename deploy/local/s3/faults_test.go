@@ -14,8 +14,9 @@ import (
 // keys returns the keys of the events that have arrived, in order.
 func (r *recorder) keys(t *testing.T) []string {
 	t.Helper()
-	keys := []string{}
-	for _, record := range r.records(t) {
+	records := r.records(t)
+	keys := make([]string, 0, len(records))
+	for _, record := range records {
 		keys = append(keys, record.S3.Object.Key)
 	}
 	return keys
@@ -138,9 +139,9 @@ func TestFaultsAreReproducible(t *testing.T) {
 		if err := f.Set(FaultPlan{Drop: 0.2, Duplicate: 0.2, Delay: 0.5, Reorder: 0.2}); err != nil {
 			t.Fatal(err)
 		}
-		var all [][]fate
-		for range 100 {
-			all = append(all, f.fates())
+		all := make([][]fate, 100)
+		for i := range all {
+			all[i] = f.fates()
 		}
 		return all
 	}

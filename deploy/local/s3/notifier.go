@@ -74,7 +74,7 @@ func (n *notifier) wants(bucket, key string) bool {
 }
 
 // notify delivers e, or parks it when a fault delays it.
-func (n *notifier) notify(e event) {
+func (n *notifier) notify(ctx context.Context, e event) {
 	body, err := e.body(n.sequencer.next(e.time))
 	if err != nil {
 		n.logger.Error("S3 event not sent", "bucket", e.bucket, "key", e.key, "error", err)
@@ -85,11 +85,11 @@ func (n *notifier) notify(e event) {
 			continue
 		}
 		for _, f := range n.faults.fates() {
-			if f.wait > 0 && n.park(l, body, f) {
+			if f.wait > 0 && n.park(l, body, f) { //nolint:contextcheck // a late delivery outlives the request
 				continue
 			}
-			n.send(l, body)
-			n.release(l)
+			n.send(ctx, l, body)
+			n.release(ctx, l)
 		}
 	}
 }
@@ -108,27 +108,27 @@ func (n *notifier) park(l *lane, body string, f fate) bool {
 		l.held = d
 	}
 	n.parked[d] = struct{}{}
-	d.timer = time.AfterFunc(f.wait, func() { n.deliver(d) })
+	d.timer = time.AfterFunc(f.wait, func() { n.deliver(context.Background(), d) })
 	return true
 }
 
 // release makes the delivery that waited for the one just made.
-func (n *notifier) release(l *lane) {
+func (n *notifier) release(ctx context.Context, l *lane) {
 	n.mu.Lock()
 	held := l.held
 	n.mu.Unlock()
 	if held != nil {
-		n.deliver(held)
+		n.deliver(ctx, held)
 	}
 }
 
 // deliver makes a parked delivery unless somebody else does.
-func (n *notifier) deliver(d *delivery) {
+func (n *notifier) deliver(ctx context.Context, d *delivery) {
 	if !n.take(d) {
 		return
 	}
 	defer n.underway.Done()
-	n.send(d.lane, d.body)
+	n.send(ctx, d.lane, d.body)
 }
 
 func (n *notifier) take(d *delivery) bool {
@@ -146,10 +146,10 @@ func (n *notifier) take(d *delivery) bool {
 	return true
 }
 
-// send calls the sink. The context is not the request's: the object exists,
+// send calls the sink. It goes on when ctx is cancelled: the object exists,
 // whatever becomes of the request.
-func (n *notifier) send(l *lane, body string) {
-	ctx, cancel := context.WithTimeout(context.Background(), sinkTimeout)
+func (n *notifier) send(ctx context.Context, l *lane, body string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sinkTimeout)
 	defer cancel()
 	if err := l.Sink(ctx, body); err != nil {
 		n.logger.Error("S3 event lost", "bucket", l.Bucket, "prefix", l.Prefix, "error", err)
@@ -157,7 +157,7 @@ func (n *notifier) send(l *lane, body string) {
 }
 
 // close makes every parked delivery now.
-func (n *notifier) close() {
+func (n *notifier) close(ctx context.Context) {
 	n.mu.Lock()
 	n.closed = true
 	rest := make([]*delivery, 0, len(n.parked))
@@ -166,7 +166,7 @@ func (n *notifier) close() {
 	}
 	n.mu.Unlock()
 	for _, d := range rest {
-		n.deliver(d)
+		n.deliver(ctx, d)
 	}
 	n.underway.Wait()
 }

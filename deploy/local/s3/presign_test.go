@@ -67,14 +67,14 @@ func TestPresignedPut(t *testing.T) {
 
 	response := send(t, http.MethodPut, signed.URL, signed.SignedHeader, content)
 	wantStatus(t, response, http.StatusOK)
-	if got := response.Header.Get("X-Amz-Checksum-Sha256"); got != checksum(content) {
+	if got := response.header.Get("X-Amz-Checksum-Sha256"); got != checksum(content) {
 		t.Errorf("checksum %q in the answer, want %q", got, checksum(content))
 	}
 	event := b.events.only(t)
 	if event.EventName != createdPut || event.S3.Object.Key != "uploads/a.jpg" || event.S3.Object.Size != int64(len(content)) {
 		t.Errorf("event %+v", event)
 	}
-	if version := response.Header.Get("X-Amz-Version-Id"); version == "" || event.S3.Object.VersionID != version {
+	if version := response.header.Get("X-Amz-Version-Id"); version == "" || event.S3.Object.VersionID != version {
 		t.Errorf("event has version %q, the answer %q", event.S3.Object.VersionID, version)
 	}
 

@@ -246,7 +246,7 @@ func (s *Server) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("stop S3 server: %w", ctx.Err())
 	}
-	s.events.close()
+	s.events.close(ctx)
 	running.Unlock()
 	if s.runErr != nil {
 		return fmt.Errorf("stop S3 server: %w", s.runErr)

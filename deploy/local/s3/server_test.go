@@ -115,7 +115,7 @@ func (r *recorder) records(t *testing.T) []record {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []record
+	all := make([]record, 0, len(r.bodies))
 	for _, body := range r.bodies {
 		var m message
 		if err := json.Unmarshal([]byte(body), &m); err != nil {
@@ -149,8 +149,25 @@ func (r *recorder) wait(t *testing.T, n int) {
 	}
 }
 
+// answer is a response that has been read.
+type answer struct {
+	request *http.Request
+	status  int
+	header  http.Header
+	body    string
+}
+
+func do(t *testing.T, request *http.Request) answer {
+	t.Helper()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{request: request, status: response.StatusCode, header: response.Header, body: readAll(t, response.Body)}
+}
+
 // send makes a request without credentials of its own.
-func send(t *testing.T, method, url string, header http.Header, body []byte) *http.Response {
+func send(t *testing.T, method, url string, header http.Header, body []byte) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 	if err != nil {
@@ -162,12 +179,7 @@ func send(t *testing.T, method, url string, header http.Header, body []byte) *ht
 		}
 		request.Header[name] = values
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = response.Body.Close() })
-	return response
+	return do(t, request)
 }
 
 func readAll(t *testing.T, body io.ReadCloser) string {
@@ -180,11 +192,10 @@ func readAll(t *testing.T, body io.ReadCloser) string {
 	return string(content)
 }
 
-func wantStatus(t *testing.T, response *http.Response, status int) {
+func wantStatus(t *testing.T, got answer, status int) {
 	t.Helper()
-	if response.StatusCode != status {
-		t.Fatalf("%s %s: status %d, want %d: %s", response.Request.Method, response.Request.URL.Path,
-			response.StatusCode, status, readAll(t, response.Body))
+	if got.status != status {
+		t.Fatalf("%s %s: status %d, want %d: %s", got.request.Method, got.request.URL.Path, got.status, status, got.body)
 	}
 }
 
@@ -214,7 +225,8 @@ func TestStartReportsEveryMistake(t *testing.T) {
 }
 
 func TestStartRefusesABusyPort(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	listener, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

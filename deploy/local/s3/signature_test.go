@@ -25,48 +25,48 @@ func TestBadRequestsAreForbidden(t *testing.T) {
 	now := time.Now()
 
 	wantStatus(t, send(t, http.MethodGet, presigned, nil, nil), http.StatusOK)
-	wantStatus(t, sendSigned(t, http.MethodGet, object, rootSecret, now, nil), http.StatusOK)
+	wantStatus(t, getSigned(t, object, rootSecret, now, nil), http.StatusOK)
 
-	forbidden := map[string]func() *http.Response{
-		"anonymous": func() *http.Response { return send(t, http.MethodGet, object, nil, nil) },
-		"anonymous write": func() *http.Response {
+	forbidden := map[string]func() answer{
+		"anonymous": func() answer { return send(t, http.MethodGet, object, nil, nil) },
+		"anonymous write": func() answer {
 			return send(t, http.MethodPut, b.server.Endpoint()+"/"+incoming+"/uploads/b", nil, []byte("x"))
 		},
-		"anonymous list":    func() *http.Response { return send(t, http.MethodGet, b.server.Endpoint()+"/"+incoming, nil, nil) },
-		"anonymous service": func() *http.Response { return send(t, http.MethodGet, b.server.Endpoint()+"/", nil, nil) },
-		"presigned signature tampered": func() *http.Response {
+		"anonymous list":    func() answer { return send(t, http.MethodGet, b.server.Endpoint()+"/"+incoming, nil, nil) },
+		"anonymous service": func() answer { return send(t, http.MethodGet, b.server.Endpoint()+"/", nil, nil) },
+		"presigned signature tampered": func() answer {
 			return send(t, http.MethodGet, tamperQuery(t, presigned, "X-Amz-Signature", flipLast), nil, nil)
 		},
-		"presigned expiry tampered": func() *http.Response {
+		"presigned expiry tampered": func() answer {
 			return send(t, http.MethodGet, tamperQuery(t, presigned, "X-Amz-Expires", func(string) string { return "86400" }), nil, nil)
 		},
-		"presigned for another key": func() *http.Response {
+		"presigned for another key": func() answer {
 			return send(t, http.MethodGet, strings.Replace(presigned, "a.txt", "b.txt", 1), nil, nil)
 		},
-		"presigned for another method": func() *http.Response { return send(t, http.MethodPut, presigned, nil, nil) },
-		"presigned with a parameter added": func() *http.Response {
+		"presigned for another method": func() answer { return send(t, http.MethodPut, presigned, nil, nil) },
+		"presigned with a parameter added": func() answer {
 			return send(t, http.MethodGet, presigned+"&response-content-type=text%2Fhtml", nil, nil)
 		},
-		"presigned and expired": func() *http.Response {
+		"presigned and expired": func() answer {
 			return send(t, http.MethodGet, presignGet(t, b, rootKey, rootSecret, now.Add(-time.Hour)), nil, nil)
 		},
-		"presigned with another secret": func() *http.Response {
+		"presigned with another secret": func() answer {
 			return send(t, http.MethodGet, presignGet(t, b, rootKey, "wrong", now), nil, nil)
 		},
-		"presigned by nobody known": func() *http.Response {
+		"presigned by nobody known": func() answer {
 			return send(t, http.MethodGet, presignGet(t, b, "UNKNOWN", rootSecret, now), nil, nil)
 		},
-		"header with another secret": func() *http.Response {
-			return sendSigned(t, http.MethodGet, object, "wrong", now, nil)
+		"header with another secret": func() answer {
+			return getSigned(t, object, "wrong", now, nil)
 		},
-		"header from an hour ago": func() *http.Response {
-			return sendSigned(t, http.MethodGet, object, rootSecret, now.Add(-time.Hour), nil)
+		"header from an hour ago": func() answer {
+			return getSigned(t, object, rootSecret, now.Add(-time.Hour), nil)
 		},
-		"header for another path": func() *http.Response {
-			return sendSigned(t, http.MethodGet, object, rootSecret, now, func(r *http.Request) { r.URL.Path += "x" })
+		"header for another path": func() answer {
+			return getSigned(t, object, rootSecret, now, func(r *http.Request) { r.URL.Path += "x" })
 		},
-		"header for another date": func() *http.Response {
-			return sendSigned(t, http.MethodGet, object, rootSecret, now, func(r *http.Request) {
+		"header for another date": func() answer {
+			return getSigned(t, object, rootSecret, now, func(r *http.Request) {
 				r.Header.Set("X-Amz-Date", now.Add(time.Second).UTC().Format("20060102T150405Z"))
 			})
 		},
@@ -93,10 +93,10 @@ func presignGet(t *testing.T, b *testBundle, accessKey, secretKey string, at tim
 
 func disableEscaping(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }
 
-// sendSigned sends a request signed in its header; change runs after signing.
-func sendSigned(t *testing.T, method, url, secretKey string, at time.Time, change func(*http.Request)) *http.Response {
+// getSigned sends a GET signed in its header; change runs after signing.
+func getSigned(t *testing.T, url, secretKey string, at time.Time, change func(*http.Request)) answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,12 +109,7 @@ func sendSigned(t *testing.T, method, url, secretKey string, at time.Time, chang
 	if change != nil {
 		change(request)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = response.Body.Close() })
-	return response
+	return do(t, request)
 }
 
 func tamperQuery(t *testing.T, signed, parameter string, change func(string) string) string {

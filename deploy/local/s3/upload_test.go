@@ -62,7 +62,7 @@ func TestPostPolicy(t *testing.T) {
 	if event.EventName != createdPost || event.S3.Object.Key != "uploads/posted+by+a+form.jpg" || event.S3.Object.Size != 7 {
 		t.Errorf("event %+v", event)
 	}
-	if version := response.Header.Get("X-Amz-Version-Id"); version == "" || event.S3.Object.VersionID != version {
+	if version := response.header.Get("X-Amz-Version-Id"); version == "" || event.S3.Object.VersionID != version {
 		t.Errorf("event has version %q, the answer %q", event.S3.Object.VersionID, version)
 	}
 	if got := b.get(t, incoming, key, nil); got != "1234567" {
@@ -70,7 +70,7 @@ func TestPostPolicy(t *testing.T) {
 	}
 }
 
-func postForm(t *testing.T, url string, fields map[string]string, content []byte) *http.Response {
+func postForm(t *testing.T, url string, fields map[string]string, content []byte) answer {
 	t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
@@ -117,7 +117,7 @@ func TestMultipartUpload(t *testing.T) {
 		response := send(t, http.MethodPut, signed.URL, signed.SignedHeader, part)
 		wantStatus(t, response, http.StatusOK)
 		completed.Parts = append(completed.Parts, types.CompletedPart{
-			PartNumber: number, ETag: aws.String(response.Header.Get("ETag")),
+			PartNumber: number, ETag: aws.String(response.header.Get("ETag")),
 		})
 	}
 	listed, err := b.root.ListParts(t.Context(), &awss3.ListPartsInput{Bucket: aws.String(incoming), Key: key, UploadId: upload.UploadId})
