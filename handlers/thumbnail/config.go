@@ -30,28 +30,28 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	if len(c.Sizes) == 0 {
-		errs = append(errs, errors.New("thumbnail sizes is empty"))
+		errs = append(errs, errors.New("sizes is empty"))
 	}
 	seen := map[int]bool{}
 	for _, size := range c.Sizes {
 		if size < 1 || size > maxRenditionSide {
-			errs = append(errs, fmt.Errorf("thumbnail sizes: %d is not within 1 to %d", size, maxRenditionSide))
+			errs = append(errs, fmt.Errorf("sizes: %d is not within 1 to %d", size, maxRenditionSide))
 		}
 		if seen[size] {
-			errs = append(errs, fmt.Errorf("thumbnail sizes: %d is named twice", size))
+			errs = append(errs, fmt.Errorf("sizes: %d is named twice", size))
 		}
 		seen[size] = true
 	}
 	if c.Quality < 1 || c.Quality > 100 {
-		errs = append(errs, fmt.Errorf("thumbnail quality: %d is not within 1 to 100", c.Quality))
+		errs = append(errs, fmt.Errorf("quality: %d is not within 1 to 100", c.Quality))
 	}
 	for name, n := range map[string]int64{"max-bytes": c.MaxBytes, "max-pixels": c.MaxPixels, "max-held-pixels": c.MaxHeldPixels} {
 		if n < 1 {
-			errs = append(errs, fmt.Errorf("thumbnail %s: %d is less than 1", name, n))
+			errs = append(errs, fmt.Errorf("%s: %d is less than 1", name, n))
 		}
 	}
 	if c.Concurrency < 0 {
-		errs = append(errs, fmt.Errorf("thumbnail concurrency: %d is negative", c.Concurrency))
+		errs = append(errs, fmt.Errorf("concurrency: %d is negative", c.Concurrency))
 	}
 	return errors.Join(errs...)
 }

@@ -9,3 +9,98 @@
 // ImageMagick, poppler and librsvg. VIPS_BLOCK_UNTRUSTED=1 in the environment is welcome as well, and
 // VIPS_CONCURRENCY should stay unset: bimg then gives each image one thread, and images run beside each other.
 package thumbnail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// Stage implements pipeline.Stage.
+type Stage struct {
+	config   Config
+	objects  *storage.Client
+	renderer *Renderer
+}
+
+// New returns the stage. From then on libvips is restricted as NewRenderer says.
+func New(c Config, objects *storage.Client) *Stage {
+	return &Stage{config: c, objects: objects, renderer: NewRenderer(c)}
+}
+
+// Name implements pipeline.Stage.
+func (*Stage) Name() string { return pipeline.Thumbnail }
+
+// Run renders the pinned image and puts its renditions beside it, under thumbnails/, where no event is sent for
+// them. What is not an image passes as it is.
+func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, error) {
+	if !strings.HasPrefix(u.Observed.Type, "image/") {
+		return pipeline.Advance(sagas.Processed, sagas.Facts{}), nil
+	}
+	if u.Observed.Size > s.config.MaxBytes {
+		return pipeline.Reject(sagas.TooLarge, "%d bytes are more than the %d that an image may have", u.Observed.Size, s.config.MaxBytes), nil
+	}
+	src, err := s.read(ctx, u)
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrChanged) {
+		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
+	}
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	image, err := s.renderer.Render(ctx, src)
+	switch {
+	case errors.Is(err, ErrUndecodable):
+		return pipeline.Reject(sagas.Undecodable, "%v", err), nil
+	case errors.Is(err, ErrTooManyPixels):
+		return pipeline.Reject(sagas.TooManyPixels, "%v", err), nil
+	case err != nil:
+		return pipeline.Outcome{}, err
+	}
+	facts := sagas.Facts{Width: image.Width, Height: image.Height}
+	for _, r := range image.Renditions {
+		v, err := s.put(ctx, u, r)
+		if err != nil {
+			return pipeline.Outcome{}, err
+		}
+		facts.Variants = append(facts.Variants, v)
+	}
+	return pipeline.Advance(sagas.Processed, facts), nil
+}
+
+// read reads the whole pinned object, whose size is known to be within the limit.
+func (s *Stage) read(ctx context.Context, u sagas.Upload) ([]byte, error) {
+	pinned := storage.Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
+	body, err := s.objects.Get(ctx, pinned)
+	if err != nil {
+		return nil, err
+	}
+	src := bytes.NewBuffer(make([]byte, 0, u.Observed.Size+bytes.MinRead))
+	_, err = src.ReadFrom(io.LimitReader(body, s.config.MaxBytes))
+	if err := errors.Join(err, body.Close()); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", pinned, err)
+	}
+	return src.Bytes(), nil
+}
+
+// put writes a rendition under a key that is made of the upload's id and the size, so that doing it again
+// replaces it.
+func (s *Stage) put(ctx context.Context, u sagas.Upload, r Rendition) (sagas.Variant, error) {
+	name := strconv.Itoa(r.Size)
+	key := "thumbnails/" + u.ID.String() + "/" + name + r.Ext
+	ref, err := s.objects.Put(ctx, u.Bucket, key, bytes.NewReader(r.Data), storage.Properties{Type: r.Type})
+	if err != nil {
+		return sagas.Variant{}, err
+	}
+	return sagas.Variant{
+		Name: name, Key: key, Type: r.Type, Width: r.Width, Height: r.Height, Size: int64(len(r.Data)),
+		ETag: ref.ETag, VersionID: ref.VersionID,
+	}, nil
+}
