@@ -16,6 +16,9 @@ const (
 	Notify    = "notify"
 )
 
+// sweeperStage names the sweeper in the history. It has no queue.
+const sweeperStage = "sweeper"
+
 // EventsTopic is the queue that S3 sends its notifications to. It feeds the intake.
 const EventsTopic = "s3-events"
 

@@ -75,9 +75,8 @@ func (m *Metrics) taken(stage string, sent time.Time) {
 	}
 }
 
-func (m *Metrics) committed(stage string, from sagas.State, u sagas.Upload, took time.Duration) {
+func (m *Metrics) committed(stage string, from sagas.State, u sagas.Upload) {
 	m.handled.WithLabelValues(stage, string(u.State)).Inc()
-	m.seconds.WithLabelValues(stage).Observe(took.Seconds())
 	if from == u.State || !u.State.Terminal() {
 		return
 	}

@@ -153,21 +153,30 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 		log.Error("stage gave up", "error", err)
 		out = Fail(sagas.AttemptsExhausted, "stage %s gave up after %d attempts", stage.Name(), attempt)
 	}
-	moved, err := r.store.Advance(ctx, sagas.Change{
-		ID: u.ID, Stage: stage.Name(), From: u.State, To: out.State, Attempt: attempt, StartedAt: u.ReadAt,
-		Facts: out.Facts, Reason: out.Reason,
-	})
-	if errors.Is(err, sagas.ErrMoved) {
+	moved, err := r.commit(ctx, stage.Name(), u, attempt, out)
+	switch {
+	case errors.Is(err, sagas.ErrMoved):
 		log.Info("another delivery was first")
-		return u, err
-	}
-	if err != nil {
+	case err != nil:
 		r.metrics.failed.WithLabelValues(stage.Name()).Inc()
 		log.Warn("could not commit, will be tried again", "error", err)
+	default:
+		r.metrics.seconds.WithLabelValues(stage.Name()).Observe(took.Seconds())
+		log.Info("upload advanced", "from", u.State, "to", moved.State, "reason", moved.Reason.Code, "seconds", took.Seconds())
+	}
+	return moved, err
+}
+
+// commit moves the upload and counts it.
+func (r *Runner) commit(ctx context.Context, stage string, u sagas.Upload, attempt int, out Outcome) (sagas.Upload, error) {
+	moved, err := r.store.Advance(ctx, sagas.Change{
+		ID: u.ID, Stage: stage, From: u.State, To: out.State, Attempt: attempt, StartedAt: u.ReadAt,
+		Facts: out.Facts, Reason: out.Reason,
+	})
+	if err != nil {
 		return u, err
 	}
-	r.metrics.committed(stage.Name(), u.State, moved, took)
-	log.Info("upload advanced", "from", u.State, "to", moved.State, "reason", moved.Reason.Code, "seconds", took.Seconds())
+	r.metrics.committed(stage, u.State, moved)
 	return moved, nil
 }
 

@@ -56,14 +56,7 @@ func (b *bundle) runnerOver(p message.Publisher) *pipeline.Runner {
 // begin makes an upload and moves it along the line to state.
 func (b *bundle) begin(t *testing.T, state sagas.State) sagas.Upload {
 	t.Helper()
-	id := uuid.New()
-	u, err := b.store.Begin(t.Context(), sagas.Beginning{
-		ID: id, Owner: sagas.Owner{Tenant: "acme", Subject: "user-42"}, Method: sagas.MethodPut, Filename: "a.jpg",
-		Bucket: "incoming", Key: "uploads/" + id.String(), Declared: sagas.Content{Type: "image/jpeg"}, Lifetime: time.Hour,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := b.beginFor(t, time.Hour)
 	for _, next := range []sagas.State{sagas.Uploaded, sagas.Verified, sagas.Clean, sagas.Processed, sagas.Ready} {
 		if u.State == state {
 			return u
@@ -72,6 +65,20 @@ func (b *bundle) begin(t *testing.T, state sagas.State) sagas.Upload {
 	}
 	if u.State != state {
 		u = b.move(t, u, state)
+	}
+	return u
+}
+
+// beginFor makes an upload that expires after lifetime.
+func (b *bundle) beginFor(t *testing.T, lifetime time.Duration) sagas.Upload {
+	t.Helper()
+	id := uuid.New()
+	u, err := b.store.Begin(t.Context(), sagas.Beginning{
+		ID: id, Owner: sagas.Owner{Tenant: "acme", Subject: "user-42"}, Method: sagas.MethodPut, Filename: "a.jpg",
+		Bucket: "incoming", Key: "uploads/" + id.String(), Declared: sagas.Content{Type: "image/jpeg"}, Lifetime: lifetime,
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return u
 }

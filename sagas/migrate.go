@@ -22,7 +22,7 @@ var ErrOldSchema = errors.New("the database schema is not up to date: run `sluic
 // Migrate brings the schema up to date and returns the files it applied. Several processes may call it at once:
 // an advisory lock lets one at a time work. It needs a direct connection, not a transaction pooler.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) (applied []string, err error) {
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // tries every second for five minutes
 	if err != nil {
 		return nil, fmt.Errorf("making the migration lock: %w", err)
 	}

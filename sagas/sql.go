@@ -12,6 +12,10 @@ const uploadColumns = `id, tenant, owner, state, version, method, filename, buck
 	coalesce(reason_code, ''), coalesce(reason_detail, ''), metadata,
 	created_at, updated_at, expires_at, notified_at, clock_timestamp()`
 
+// unsettled is what is on the line, or has an outcome that is not delivered. The index uploads_unsettled has the
+// same condition.
+const unsettled = `(state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') OR notified_at IS NULL)`
+
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
@@ -58,7 +62,7 @@ FROM upload_transitions WHERE upload_id = @id ORDER BY seq`
 const backlogSQL = `
 SELECT state, count(*), now() - min(updated_at)
 FROM uploads
-WHERE state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') OR notified_at IS NULL
+WHERE ` + unsettled + `
 GROUP BY state`
 
 func scanUpload(row pgx.CollectableRow) (u Upload, err error) {

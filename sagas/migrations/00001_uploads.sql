@@ -29,6 +29,7 @@ CREATE TABLE uploads (
     updated_at      timestamptz NOT NULL DEFAULT now(),
     expires_at      timestamptz NOT NULL,
     notified_at     timestamptz,
+    swept_at        timestamptz,
     UNIQUE (bucket, key)
 );
 

@@ -1,0 +1,146 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// sweepBatch bounds how many uploads one claim takes.
+const sweepBatch = 100
+
+// SweepConfig says when an upload has been still for too long.
+type SweepConfig struct {
+	Every        time.Duration `help:"How often a worker looks for uploads that have been still for too long." default:"30s"`
+	ArrivalAge   time.Duration `help:"How long an upload may wait for its object's event before S3 is asked." default:"2m"`
+	StillnessAge time.Duration `help:"How long an upload may stand still on the line before its message is sent again. Longer than the slowest stage." default:"30m"`
+}
+
+// Validate reports every mistake at once.
+func (c SweepConfig) Validate() error {
+	var errs []error
+	for name, d := range map[string]time.Duration{"every": c.Every, "arrival-age": c.ArrivalAge, "stillness-age": c.StillnessAge} {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("sweep %s: %s is not positive", name, d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Sweeper forgets nobody: it asks S3 about uploads whose event never came, sends again what was lost on the line,
+// and gives up what was never uploaded. Every worker has one; the database keeps them apart.
+type Sweeper struct {
+	config SweepConfig
+	runner *Runner
+	intake Stage
+	log    *slog.Logger
+
+	swept *prometheus.CounterVec // action
+}
+
+// What a sweep does with an upload: the label of sluice_swept_uploads_total.
+const (
+	sweptArrived = "arrived" // the object was there without an event
+	sweptResent  = "resent"  // its message was sent again
+	sweptExpired = "expired"
+)
+
+// NewSweeper returns a sweeper that moves uploads by runner and asks after objects by intake.
+func NewSweeper(c SweepConfig, runner *Runner, intake Stage, reg prometheus.Registerer, log *slog.Logger) *Sweeper {
+	s := &Sweeper{config: c, runner: runner, intake: intake, log: log}
+	s.swept = promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_swept_uploads_total",
+		Help: "Uploads that had been still for too long, by what was done: arrived without an event, resent or expired.",
+	}, []string{"action"})
+	for _, action := range []string{sweptArrived, sweptResent, sweptExpired} {
+		s.swept.WithLabelValues(action)
+	}
+	return s
+}
+
+// Run sweeps until ctx ends, at intervals that differ a little so that workers spread out.
+func (s *Sweeper) Run(ctx context.Context) {
+	for {
+		pause := s.config.Every/2 + rand.N(s.config.Every) //nolint:gosec // spreading out needs no secrecy
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("could not sweep everything", "error", err)
+		}
+	}
+}
+
+// Sweep goes over everything that is still once.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	store := s.runner.store
+	return errors.Join(
+		s.each(ctx, s.config.ArrivalAge, store.ClaimArrivals, s.lookFor),
+		s.each(ctx, s.config.StillnessAge, store.ClaimStill, s.resend),
+	)
+}
+
+func (s *Sweeper) each(ctx context.Context, age time.Duration,
+	claim func(context.Context, time.Duration, int) ([]sagas.Upload, error), do func(context.Context, sagas.Upload) error,
+) error {
+	var errs []error
+	for {
+		uploads, err := claim(ctx, age, sweepBatch)
+		errs = append(errs, err)
+		for _, u := range uploads {
+			errs = append(errs, do(ctx, u))
+		}
+		if len(uploads) < sweepBatch || ctx.Err() != nil {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// lookFor does what the lost event would have done, or gives the upload up when its time is over.
+func (s *Sweeper) lookFor(ctx context.Context, u sagas.Upload) error {
+	_, err := s.runner.Process(ctx, s.intake, u, 1)
+	if err == nil {
+		s.swept.WithLabelValues(sweptArrived).Inc()
+		return nil
+	}
+	if !errors.Is(err, storage.ErrNotFound) || u.ReadAt.Before(u.ExpiresAt) {
+		return ignoring(err, storage.ErrNotFound)
+	}
+	expired, err := s.runner.commit(ctx, sweeperStage, u, 1, Outcome{
+		State: sagas.Expired, Reason: sagas.Reason{Code: sagas.NeverUploaded, Detail: "nothing was uploaded in time"},
+	})
+	if err != nil {
+		return ignoring(err, sagas.ErrMoved)
+	}
+	s.swept.WithLabelValues(sweptExpired).Inc()
+	return s.resendTo(ctx, expired)
+}
+
+// resend puts the upload's message on its queue again. Should the first one still be there, the later of the two
+// finds the work done.
+func (s *Sweeper) resend(ctx context.Context, u sagas.Upload) error {
+	s.swept.WithLabelValues(sweptResent).Inc()
+	return s.resendTo(ctx, u)
+}
+
+func (s *Sweeper) resendTo(ctx context.Context, u sagas.Upload) error {
+	return s.runner.Send(ctx, waitsFor(u), u)
+}
+
+func ignoring(err, target error) error {
+	if errors.Is(err, target) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,145 @@
+package pipeline_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+	"github.com/sluice-media/sluice/sagas/sagatest"
+)
+
+// soon is an age that everything in these tests has reached.
+const soon = time.Microsecond
+
+func (b *bundle) sweeper(intake pipeline.Stage, arrival, stillness time.Duration) *pipeline.Sweeper {
+	return pipeline.NewSweeper(pipeline.SweepConfig{Every: time.Second, ArrivalAge: arrival, StillnessAge: stillness},
+		b.runner, intake, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+}
+
+func TestNobodyIsForgotten(t *testing.T) {
+	for _, tc := range []struct {
+		from, to sagas.State
+		sent     string
+	}{
+		{sagas.Initiated, sagas.Uploaded, pipeline.Verify},
+		{sagas.Uploaded, sagas.Uploaded, pipeline.Verify},
+		{sagas.Verified, sagas.Verified, pipeline.Scan},
+		{sagas.Clean, sagas.Clean, pipeline.Thumbnail},
+		{sagas.Processed, sagas.Processed, pipeline.Publish},
+		{sagas.Ready, sagas.Ready, pipeline.Notify},
+		{sagas.Aborted, sagas.Aborted, pipeline.Notify},
+	} {
+		t.Run(string(tc.from), func(t *testing.T) {
+			b := newBundle(t)
+			u := b.begin(t, sagas.Initiated)
+			switch tc.from {
+			case sagas.Initiated:
+			case sagas.Aborted:
+				u = b.move(t, u, sagas.Aborted)
+			default:
+				u = b.begin(t, tc.from)
+			}
+			if err := b.sweeper(leading(pipeline.Intake, sagas.Uploaded), soon, soon).Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.load(t, u).State; got != tc.to {
+				t.Errorf("the upload is %s, want %s", got, tc.to)
+			}
+			if b.sent(tc.sent) == 0 {
+				t.Errorf("nothing was sent to %s", tc.sent)
+			}
+		})
+	}
+}
+
+func TestTheSweeperLeavesTheYoungAndTheSettled(t *testing.T) {
+	b := newBundle(t)
+	young := b.begin(t, sagas.Verified)
+	settled := b.move(t, b.begin(t, sagas.Ready), sagas.Ready)
+	intake := leading(pipeline.Intake, sagas.Uploaded)
+	if err := b.sweeper(intake, time.Hour, time.Hour).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.move(t, young, sagas.Clean)
+	b.move(t, b.load(t, young), sagas.Aborted)
+	b.move(t, b.load(t, young), sagas.Aborted)
+	if err := b.sweeper(intake, soon, soon).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(t, settled, sagas.Ready, nil)
+}
+
+func TestWhatWasNeverUploadedExpires(t *testing.T) {
+	b := newBundle(t)
+	u := b.begin(t, sagas.Initiated)
+	nothing := failing(pipeline.Intake, storage.ErrNotFound)
+	if err := b.sweeper(nothing, soon, time.Hour).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(t, u, sagas.Initiated, nil)
+
+	late := b.beginFor(t, -time.Second)
+	if err := b.sweeper(nothing, soon, time.Hour).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(t, late, sagas.Expired, map[string]int64{pipeline.Notify: 1})
+	if got := b.load(t, late).Reason.Code; got != sagas.NeverUploaded {
+		t.Errorf("reason is %s", got)
+	}
+}
+
+func TestWhatArrivedLateDoesNotExpire(t *testing.T) {
+	b := newBundle(t)
+	late := b.beginFor(t, -time.Second)
+	if err := b.sweeper(leading(pipeline.Intake, sagas.Uploaded), soon, time.Hour).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(t, late, sagas.Uploaded, map[string]int64{pipeline.Verify: 1})
+}
+
+func TestSweepersDoNotShareAnUpload(t *testing.T) {
+	pool := sagatest.Pool(t)
+	store := sagas.NewStore(pool, "test")
+	b := &bundle{store: store}
+	const uploads, sweepers = 40, 4
+	for range uploads {
+		b.begin(t, sagas.Verified)
+	}
+	if _, err := pool.Exec(t.Context(), "UPDATE uploads SET updated_at = now() - interval '2 hours'"); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var wg sync.WaitGroup
+	for range sweepers {
+		wg.Go(func() {
+			for range uploads { // more often than needed: what another one holds at the moment is passed over
+				claimed, err := store.ClaimStill(context.Background(), time.Hour, 3)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				for _, u := range claimed {
+					seen[u.ID.String()]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != uploads {
+		t.Errorf("%d of %d uploads were claimed", len(seen), uploads)
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s was claimed %d times", id, n)
+		}
+	}
+}
