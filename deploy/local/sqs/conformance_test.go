@@ -333,20 +333,11 @@ func checkErrorForms(q *testQueue) {
 }
 
 func checkLongPoll(q *testQueue) {
-	received := make(chan *awssqs.ReceiveMessageOutput, 1)
-	go func() {
-		defer close(received)
-		out, err := q.client.ReceiveMessage(q.Context(), &awssqs.ReceiveMessageInput{QueueUrl: &q.url, WaitTimeSeconds: 20})
-		if err != nil {
-			q.Error(err)
-			return
-		}
-		received <- out
-	}()
+	polled := q.poll(awssqs.ReceiveMessageInput{WaitTimeSeconds: 20})
 	waitForPollers(q, q.server, "q", 1)
 	id := q.send("now")
-	if out := <-received; out == nil || len(out.Messages) != 1 || *out.Messages[0].MessageId != id {
-		q.Errorf("the long poll got %v", out)
+	if got := <-polled; len(got) != 1 || *got[0].MessageId != id {
+		q.Errorf("the long poll got %d messages", len(got))
 	}
 }
 
@@ -390,16 +381,14 @@ func checkLongPollEnds(q *testQueue) {
 
 func checkQueueWait(q *testQueue) {
 	patient := q.create("patient", map[string]string{attrReceiveWait: "20"})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		q.receive(awssqs.ReceiveMessageInput{QueueUrl: &patient})
-	}()
+	polled := q.poll(awssqs.ReceiveMessageInput{QueueUrl: &patient})
 	waitForPollers(q, q.server, "patient", 1)
 	if _, err := q.client.SendMessage(q.Context(), &awssqs.SendMessageInput{QueueUrl: &patient, MessageBody: aws.String("x")}); err != nil {
 		q.Fatal(err)
 	}
-	<-done
+	if got := <-polled; len(got) != 1 {
+		q.Errorf("the long poll got %d messages", len(got))
+	}
 }
 
 func checkPurge(q *testQueue) {

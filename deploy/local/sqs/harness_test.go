@@ -99,15 +99,36 @@ func (q *testQueue) send(body string) string {
 // receive receives with the input, whose queue is q's unless it says another.
 func (q *testQueue) receive(in awssqs.ReceiveMessageInput) []types.Message {
 	q.Helper()
+	messages, err := q.tryReceive(in)
+	if err != nil {
+		q.Fatal(err)
+	}
+	return messages
+}
+
+func (q *testQueue) tryReceive(in awssqs.ReceiveMessageInput) ([]types.Message, error) {
 	if in.QueueUrl == nil {
 		in.QueueUrl = &q.url
 	}
 	in.MessageSystemAttributeNames = []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll}
 	out, err := q.client.ReceiveMessage(q.Context(), &in)
 	if err != nil {
-		q.Fatal(err)
+		return nil, err
 	}
-	return out.Messages
+	return out.Messages, nil
+}
+
+// poll receives in the background.
+func (q *testQueue) poll(in awssqs.ReceiveMessageInput) <-chan []types.Message {
+	received := make(chan []types.Message, 1)
+	go func() {
+		messages, err := q.tryReceive(in)
+		if err != nil {
+			q.Error(err)
+		}
+		received <- messages
+	}()
+	return received
 }
 
 // receiveOne receives the one message that must be there.

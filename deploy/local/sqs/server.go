@@ -99,6 +99,7 @@ type Server struct {
 	closing    context.Context // done when the server closes
 	cancel     context.CancelFunc
 	background background
+	close      func() error // ends the server, once
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -125,6 +126,7 @@ func open(config Config, compactAt int64) (*Server, error) {
 		minCompactAt: compactAt,
 	}
 	s.tasks = newMoveTasks(s.journal)
+	s.close = sync.OnceValue(s.end)
 	s.compactAt.Store(compactAt)
 	s.closing, s.cancel = context.WithCancel(context.Background())
 	file, size, err := dir.recover(s.apply)
@@ -140,8 +142,10 @@ func open(config Config, compactAt int64) (*Server, error) {
 // Close ends waiting polls with empty answers, refuses what comes later with
 // ServiceUnavailable, and writes the journal's end. Close the Server before
 // the http.Server that it handles requests of, so that Shutdown need not wait
-// for long polls.
-func (s *Server) Close() error {
+// for long polls. Closing again does nothing.
+func (s *Server) Close() error { return s.close() }
+
+func (s *Server) end() error {
 	s.cancel()
 	s.background.stop()
 	return errors.Join(s.journal.close(), s.dir.close())
