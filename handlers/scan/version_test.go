@@ -1,0 +1,90 @@
+package scan
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestParseVersion(t *testing.T) {
+	for reply, want := range map[string]Version{
+		"ClamAV 1.4.6": {Engine: "1.4.6"},
+		"ClamAV 1.4.6/27500/Wed Jan  1 10:33:22 2025": {Engine: "1.4.6", Signatures: 27500, Built: time.Date(2025, 1, 1, 10, 33, 22, 0, time.Local)},
+		"ClamAV 1.0.7/27123/Mon Dec 30 09:40:02 2024": {Engine: "1.0.7", Signatures: 27123, Built: time.Date(2024, 12, 30, 9, 40, 2, 0, time.Local)},
+		"ClamAV 1.5.0-rc": {Engine: "1.5.0-rc"},
+	} {
+		got, err := parseVersion(reply)
+		if err != nil {
+			t.Errorf("%q: %v", reply, err)
+		}
+		if got != want {
+			t.Errorf("%q: got %+v, want %+v", reply, got, want)
+		}
+	}
+	for _, reply := range []string{"", "ClamAV", "ClamAV ", "PONG", "ClamAV 1.4.6/new/Wed Jan  1 10:33:22 2025", "ClamAV 1.4.6/27500/yesterday"} {
+		if v, err := parseVersion(reply); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%q: got %+v and error %v, want ErrUnavailable", reply, v, err)
+		}
+	}
+}
+
+func TestSignatureAge(t *testing.T) {
+	const name = "sluice_clamd_signature_age_seconds"
+	tests := []struct {
+		name, reply string
+		want        int // metrics
+	}{
+		{"official", "ClamAV 1.4.6/27500/" + time.Now().Add(-36*time.Hour).Format(time.ANSIC) + "\x00", 1},
+		{"only others", "ClamAV 1.4.6\x00", 0},
+		{"garbled", "ClamAV 1.4.6/27500/", 0},
+		{"down", "", 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			clamd := daemon(t, func(conn net.Conn) {
+				_, _ = io.ReadFull(conn, make([]byte, len("zVERSION\x00")))
+				_, _ = io.WriteString(conn, test.reply)
+			})
+			registry := prometheus.NewPedanticRegistry()
+			age := newSignatureAge(clamd)
+			registry.MustRegister(age)
+			n, err := testutil.GatherAndCount(registry, name)
+			if err != nil || n != test.want {
+				t.Fatalf("got %d metrics and error %v, want %d", n, err, test.want)
+			}
+			if n == 0 {
+				return
+			}
+			if got := testutil.ToFloat64(age); got < 36*3600 || got > 37*3600 {
+				t.Errorf("got an age of %v s, want 36 hours", got)
+			}
+		})
+	}
+}
+
+func TestSignatureAgeIsAskedForOnceAMinute(t *testing.T) {
+	var asked atomic.Int32
+	clamd := daemon(t, func(conn net.Conn) {
+		asked.Add(1)
+		_, _ = io.ReadFull(conn, make([]byte, len("zVERSION\x00")))
+		_, _ = io.WriteString(conn, "ClamAV 1.4.6/27500/Wed Jan  1 10:33:22 2025\x00")
+	})
+	age := newSignatureAge(clamd)
+	for range 3 {
+		testutil.ToFloat64(age)
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	age.asked = age.asked.Add(-versionLifetime)
+	testutil.ToFloat64(age)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("asked %d times after a minute, want once more", n-1)
+	}
+}
