@@ -11,23 +11,23 @@ const (
 	maxBatchBytes   = 256 << 10
 )
 
-// batcher joins items that come one by one into batches of at most maxBatchEntries items and maxBatchBytes, and has
-// several workers flush them. An item waits at most linger for company.
+// batcher joins items that come one by one or in groups into batches of at most maxBatchEntries items and
+// maxBatchBytes, and has several workers flush them. A batch that is not full waits at most linger for more.
 type batcher[T any] struct {
 	linger time.Duration
 	size   func(T) int // bytes; no single item may exceed maxBatchBytes
 	flush  func([]T)
 
-	items   chan T
+	groups  chan []T
 	workers sync.WaitGroup
 
 	collecting sync.Mutex // one worker fills a batch at a time, or each would take a share of what there is
-	leftover   []T        // the item that did not fit the last batch, if any; guarded by collecting
+	leftover   []T        // what did not fit the last batch; guarded by collecting
 }
 
 // newBatcher starts a batcher with the given number of workers, each of which calls flush with a batch at a time.
 func newBatcher[T any](workers int, linger time.Duration, size func(T) int, flush func([]T)) *batcher[T] {
-	b := &batcher[T]{linger: linger, size: size, flush: flush, items: make(chan T)}
+	b := &batcher[T]{linger: linger, size: size, flush: flush, groups: make(chan []T)}
 	for range workers {
 		b.workers.Go(func() {
 			for batch := b.next(); len(batch) > 0; batch = b.next() {
@@ -38,46 +38,52 @@ func newBatcher[T any](workers int, linger time.Duration, size func(T) int, flus
 	return b
 }
 
-// add hands item to a worker; it blocks while all of them are flushing. It must not be called after close.
-func (b *batcher[T]) add(item T) { b.items <- item }
+// add hands items to the workers and reports whether they took them; it blocks while all of them are flushing, and
+// gives up when giveUp is closed. It must not be called after close.
+func (b *batcher[T]) add(giveUp <-chan struct{}, items ...T) bool {
+	select {
+	case b.groups <- items:
+		return true
+	case <-giveUp:
+		return false
+	}
+}
 
 // close returns when everything added has been flushed.
 func (b *batcher[T]) close() {
-	close(b.items)
+	close(b.groups)
 	b.workers.Wait()
 }
 
-// next returns the next batch; an empty one after close.
+// next returns the next batch; an empty one when there will be no more.
 func (b *batcher[T]) next() []T {
 	b.collecting.Lock()
 	defer b.collecting.Unlock()
-
-	batch := b.leftover
-	b.leftover = nil
-	if len(batch) == 0 {
-		first, ok := <-b.items
-		if !ok {
-			return nil
-		}
-		batch = append(make([]T, 0, maxBatchEntries), first)
+	if len(b.leftover) == 0 {
+		b.leftover = <-b.groups
 	}
-	bytes := b.size(batch[0])
 	linger := time.NewTimer(b.linger)
 	defer linger.Stop()
-	for len(batch) < maxBatchEntries {
+	batch, bytes := make([]T, 0, maxBatchEntries), 0
+	for {
+		for len(b.leftover) > 0 {
+			bytes += b.size(b.leftover[0])
+			if len(batch) == maxBatchEntries || bytes > maxBatchBytes {
+				return batch
+			}
+			batch, b.leftover = append(batch, b.leftover[0]), b.leftover[1:]
+		}
+		if len(batch) == maxBatchEntries {
+			return batch
+		}
 		select {
-		case item, ok := <-b.items:
-			if !ok {
+		case group, open := <-b.groups:
+			if !open {
 				return batch
 			}
-			if bytes += b.size(item); bytes > maxBatchBytes {
-				b.leftover = []T{item}
-				return batch
-			}
-			batch = append(batch, item)
+			b.leftover = group
 		case <-linger.C:
 			return batch
 		}
 	}
-	return batch
 }

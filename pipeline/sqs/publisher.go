@@ -81,10 +81,32 @@ func NewPublisher(queues *Queues, metrics *Metrics) *Publisher {
 // Publish sends messages to the topic's queue and returns when SQS has all of them, or a *PublishError. A message is
 // given up when its context ends; it may have been sent all the same.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
-	results := make([]<-chan error, len(messages))
+	results := make([]chan error, len(messages))
+	var fit []outgoing
 	for i, msg := range messages {
-		results[i] = p.start(topic, msg)
+		results[i] = make(chan error, 1)
+		body, err := encodeBody(msg)
+		switch {
+		case err != nil:
+			results[i] <- err
+		case len(body) > maxBatchBytes:
+			results[i] <- fmt.Errorf("%w: its body has %d bytes", ErrTooLarge, len(body))
+		default:
+			fit = append(fit, outgoing{body: body, sent: results[i]})
+		}
 	}
+	if len(fit) > 0 {
+		if err := p.hand(messages[0].Context(), topic, fit); err != nil {
+			for _, out := range fit {
+				out.sent <- err
+			}
+		}
+	}
+	return collect(topic, messages, results)
+}
+
+// collect waits for each message's result or the end of its context.
+func collect(topic string, messages []*message.Message, results []chan error) error {
 	var failed []FailedMessage
 	for i, msg := range messages {
 		var err error
@@ -103,24 +125,8 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	return nil
 }
 
-// start hands msg to the topic's sender and returns where its result will be.
-func (p *Publisher) start(topic string, msg *message.Message) <-chan error {
-	result := make(chan error, 1)
-	body, err := encodeBody(msg)
-	if err == nil && len(body) > maxBatchBytes {
-		err = fmt.Errorf("%w: its body has %d bytes", ErrTooLarge, len(body))
-	}
-	if err == nil {
-		err = p.hand(msg.Context(), topic, outgoing{body: body, sent: result})
-	}
-	if err != nil {
-		result <- err
-	}
-	return result
-}
-
-// hand waits until the topic's sender takes out.
-func (p *Publisher) hand(ctx context.Context, topic string, out outgoing) error {
+// hand waits until the topic's sender takes outs.
+func (p *Publisher) hand(ctx context.Context, topic string, outs []outgoing) error {
 	url, err := p.queues.URL(ctx, topic)
 	if err != nil {
 		return err
@@ -130,12 +136,10 @@ func (p *Publisher) hand(ctx context.Context, topic string, out outgoing) error 
 		return err
 	}
 	defer p.handing.Done()
-	select {
-	case sender.items <- out:
-		return nil
-	case <-ctx.Done():
+	if !sender.add(ctx.Done(), outs...) {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // sender returns the topic's sender, which stays open until the caller says p.handing.Done.

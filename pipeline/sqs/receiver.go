@@ -66,7 +66,6 @@ func (s *subscription) receive(ctx context.Context) {
 			}
 		default:
 			failures = 0
-			s.faults.clear(actionReceive)
 			if len(received) == taken {
 				s.addReceiver(ctx)
 			}
@@ -94,6 +93,7 @@ func (s *subscription) poll(ctx context.Context, limit int) ([]types.Message, er
 	if err != nil {
 		return nil, err
 	}
+	s.faults.clear(actionReceive)
 	s.metrics.received.WithLabelValues(s.topic).Add(float64(len(output.Messages)))
 	s.metrics.batch.WithLabelValues(s.topic, actionReceive).Observe(float64(len(output.Messages)))
 	return output.Messages, nil

@@ -13,11 +13,11 @@ const bufferLimit = 2 * maxBatchBytes
 
 // BufferingTransport hands request bodies of up to 512 KiB to Base as memory that it owns.
 //
-// The SDK closes a request's body as soon as the response has come. Against a fast server that can be before
-// net/http's writer has seen the end of the body, which makes it drop the connection with the response still on it:
-// the messages of a ReceiveMessage are then lost until their visibility timeout. A copy cannot be closed under the
-// writer. It also has a GetBody, so that net/http may repeat a request that met a connection which the server had
-// just closed.
+// The SDK (smithy-go v1.28.8) closes a request's body as soon as the response has begun. Against a fast server that
+// can be before net/http's writer has looked whether the body has more than its declared length; the closed body
+// answers that look with an error, and the connection is dropped with the response still on it. The messages of a
+// ReceiveMessage are then lost until their visibility timeout. A copy cannot be closed under the writer. It also has
+// a GetBody, with which net/http may repeat a request that met a connection which the server had just closed.
 type BufferingTransport struct {
 	Base http.RoundTripper
 }

@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,16 +19,21 @@ const (
 	settleTimeout = 30 * time.Second
 )
 
-// giveBack makes a message visible to others after delay.
-type giveBack struct {
+// errNotFlushed is the result of an ack or nack for which shutdown left no time.
+var errNotFlushed = errors.New("shut down before it could be sent")
+
+// returned is a message that becomes visible to others after delay.
+type returned struct {
 	*lease
 	delay time.Duration
 	how   string // settledNack or settledRelease
 }
 
+// startSettling starts to send acks and nacks, which it can until ctx ends.
 func (s *subscription) startSettling(ctx context.Context) {
+	s.settlingEnded = ctx.Done()
 	s.acks = newBatcher(flushers, settleLinger, weightless[*lease], func(batch []*lease) { s.flushAcks(ctx, batch) })
-	s.nacks = newBatcher(flushers, settleLinger, weightless[giveBack], func(batch []giveBack) { s.flushNacks(ctx, batch) })
+	s.nacks = newBatcher(flushers, settleLinger, weightless[returned], func(batch []returned) { s.flushNacks(ctx, batch) })
 }
 
 // stopSettling returns when all that was added has been sent.
@@ -41,8 +47,8 @@ func weightless[T any](T) int { return 0 }
 
 // ack has the message deleted.
 func (s *subscription) ack(l *lease) {
-	if s.leases.end(l, errSettled) {
-		s.acks.add(l)
+	if s.leases.end(l, errSettled) && !s.acks.add(s.settlingEnded, l) {
+		s.settled(l, actionDelete, settledAck, errNotFlushed)
 	}
 }
 
@@ -50,14 +56,20 @@ func (s *subscription) ack(l *lease) {
 func (s *subscription) nack(l *lease) {
 	if s.leases.end(l, errSettled) {
 		s.gate.askSoon()
-		s.nacks.add(giveBack{l, fullJitter(s.config.BackoffBase, s.config.BackoffCap, l.receiveCount), settledNack})
+		s.giveBack(returned{l, fullJitter(s.config.BackoffBase, s.config.BackoffCap, l.receiveCount), settledNack})
 	}
 }
 
 // release gives the message to whoever asks next.
 func (s *subscription) release(l *lease) {
 	if s.leases.end(l, ErrDrained) {
-		s.nacks.add(giveBack{l, 0, settledRelease})
+		s.giveBack(returned{l, 0, settledRelease})
+	}
+}
+
+func (s *subscription) giveBack(r returned) {
+	if !s.nacks.add(s.settlingEnded, r) {
+		s.settled(r.lease, actionReturn, r.how, errNotFlushed)
 	}
 }
 
@@ -89,7 +101,7 @@ func (s *subscription) deleteBatch(ctx context.Context, batch []*lease) ([]error
 	return entryResults(len(batch), succeeded, output.Failed), nil
 }
 
-func (s *subscription) flushNacks(ctx context.Context, batch []giveBack) {
+func (s *subscription) flushNacks(ctx context.Context, batch []returned) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for i, err := range sendEntries(ctx, batch, s.giveBackBatch) {
@@ -97,13 +109,13 @@ func (s *subscription) flushNacks(ctx context.Context, batch []giveBack) {
 	}
 }
 
-func (s *subscription) giveBackBatch(ctx context.Context, batch []giveBack) ([]error, error) {
+func (s *subscription) giveBackBatch(ctx context.Context, batch []returned) ([]error, error) {
 	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(batch))
-	for i, g := range batch {
+	for i, r := range batch {
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
 			Id:                entryID(i),
-			ReceiptHandle:     aws.String(g.receiptHandle),
-			VisibilityTimeout: wholeSeconds(g.delay),
+			ReceiptHandle:     aws.String(r.receiptHandle),
+			VisibilityTimeout: wholeSeconds(r.delay),
 		}
 	}
 	results, err := s.changeVisibility(ctx, entries)

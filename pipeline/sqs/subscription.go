@@ -11,7 +11,7 @@ import (
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
-// flushTimeout is how long the last acks and nacks may take once the handlers have ended.
+// flushTimeout is how long the last acks and nacks may take once the grace of the handlers has ended.
 const flushTimeout = 10 * time.Second
 
 // subscription receives one topic's messages until its context ends, and then drains.
@@ -28,13 +28,15 @@ type subscription struct {
 	gate   *gate
 	leases *leaseTable
 	acks   *batcher[*lease]
-	nacks  *batcher[giveBack]
+	nacks  *batcher[returned]
 	faults faultLog
 
 	receivers  sync.WaitGroup
 	polling    atomic.Int32 // receivers running
 	handlers   sync.WaitGroup
-	graceEnded chan struct{}
+	graceEnded chan struct{} // closed when handlers have had their time after shutdown
+
+	settlingEnded <-chan struct{} // closed when acks and nacks can no longer be sent
 }
 
 func newSubscription(s *Subscriber, topic, url string) *subscription {
@@ -68,12 +70,11 @@ func (s *subscription) run(ctx context.Context) {
 	s.receivers.Wait()
 
 	grace := time.AfterFunc(s.config.DrainGrace, func() { close(s.graceEnded) })
+	limit := time.AfterFunc(s.config.DrainGrace+flushTimeout, stopWorking)
 	s.handlers.Wait()
-	grace.Stop()
-
-	flush := time.AfterFunc(flushTimeout, stopWorking)
 	s.stopSettling()
-	flush.Stop()
+	grace.Stop()
+	limit.Stop()
 	stopWorking()
 	background.Wait()
 }

@@ -1,0 +1,217 @@
+package sqs_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/sluice-media/sluice/pipeline/sqs"
+)
+
+func TestAckSurvivesShutdown(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.publish(1)
+	ctx, cancel := context.WithCancel(t.Context())
+	messages := b.subscribe(ctx)
+	msg := b.next(messages)
+	cancel()
+	b.none(messages, 500*time.Millisecond) // past the polls' grace
+	if err := msg.Context().Err(); err != nil {
+		t.Errorf("shutdown ended the message's context: %v", err)
+	}
+	msg.Ack()
+	b.ended(messages)
+	if visible, inFlight := b.Depth(topic); visible != 0 || inFlight != 0 {
+		t.Errorf("%d messages visible and %d in flight after the end", visible, inFlight)
+	}
+}
+
+// TestDrain has four messages: one acked and one nacked after shutdown has begun, one whose handler does not end, and
+// one that no handler ever took.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	for name, stop := range map[string]func(context.CancelFunc, *sqs.Subscriber){
+		"by context": func(cancel context.CancelFunc, _ *sqs.Subscriber) { cancel() },
+		"by Close": func(_ context.CancelFunc, s *sqs.Subscriber) {
+			go func() { _ = s.Close() }()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			b.config.VisibilityTimeout = time.Minute
+			b.config.BackoffBase = time.Hour
+			b.config.BackoffCap = time.Hour
+			b.config.DrainGrace = time.Second
+			b.publish(4)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			subscriber := b.subscriber()
+			messages, err := subscriber.Subscribe(ctx, topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			acked, nacked, stuck := b.next(messages), b.next(messages), b.next(messages)
+			b.depth(0, 4)
+			stop(cancel, subscriber)
+			b.depth(1, 3) // the one that nobody took
+			acked.Ack()
+			nacked.Nack()
+			<-stuck.Context().Done()
+			if cause := context.Cause(stuck.Context()); !errors.Is(cause, sqs.ErrDrained) {
+				t.Errorf("the stuck handler's context ended with %v", cause)
+			}
+			b.ended(messages)
+			if visible, inFlight := b.Depth(topic); visible != 2 || inFlight != 1 {
+				t.Errorf("%d messages visible and %d backing off after the end, want 2 and 1", visible, inFlight)
+			}
+			stuck.Ack() // too late
+			if visible, _ := b.Depth(topic); visible != 2 {
+				t.Error("an ack after the end deleted a message that was given back")
+			}
+		})
+	}
+}
+
+// TestBatchThatArrivesDuringShutdownIsGivenBack holds the answer to a ReceiveMessage up until shutdown has begun.
+func TestBatchThatArrivesDuringShutdownIsGivenBack(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.config.VisibilityTimeout = time.Minute
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	arrived := make(chan struct{})
+	b.requests.on("ReceiveMessage", func(r *http.Request, _ int, next awssqs.HTTPClient) (*http.Response, error) {
+		response, err := next.Do(r)
+		close(arrived)
+		<-ctx.Done()
+		return response, err
+	})
+	b.publish(5)
+	messages := b.subscribe(ctx)
+	<-arrived
+	cancel()
+	b.ended(messages)
+	if visible, inFlight := b.Depth(topic); visible != 5 || inFlight != 0 {
+		t.Errorf("%d messages visible and %d in flight after the end, want 5 and 0", visible, inFlight)
+	}
+}
+
+func TestIdleSubscriptionEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	subscriber := b.subscriber()
+	messages, err := subscriber.Subscribe(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("a poll under way", func() bool { return b.requests.count("ReceiveMessage") == 1 })
+	began := time.Now()
+	if err := subscriber.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("closing took %s", took)
+	}
+	b.ended(messages)
+	if _, err := subscriber.Subscribe(t.Context(), topic); !errors.Is(err, sqs.ErrClosed) {
+		t.Errorf("subscribing to a closed subscriber: %v", err)
+	}
+}
+
+var errAway = errors.New("scanner away")
+
+// TestPauseGateBurnsNoReceiveCounts: while the gate is shut messages stay where they are.
+func TestPauseGateBurnsNoReceiveCounts(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	open := make(chan struct{})
+	b.config.Gate = func(context.Context) error {
+		select {
+		case <-open:
+			return nil
+		default:
+			return errAway
+		}
+	}
+	b.publish(5)
+	subscriber := b.subscriber()
+	messages, err := subscriber.Subscribe(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("paused", subscriber.Paused)
+	b.none(messages, 2*time.Second)
+	if n := b.requests.count("ReceiveMessage"); n != 0 {
+		t.Errorf("received %d times while paused", n)
+	}
+	if n := b.metric("sluice_sqs_paused", topic); n != 1 {
+		t.Errorf("metric says %v", n)
+	}
+	close(open)
+	for range 5 {
+		msg := b.next(messages)
+		if n := sqs.ReceiveCount(msg); n != 1 {
+			t.Errorf("message %s has been received %d times", msg.UUID, n)
+		}
+		msg.Ack()
+	}
+	if subscriber.Paused() {
+		t.Error("still paused")
+	}
+	if paused, resumed := b.logs.count("receiving paused"), b.logs.count("receiving resumed"); paused != 1 || resumed != 1 {
+		t.Errorf("logged %d pauses and %d resumptions", paused, resumed)
+	}
+}
+
+// TestGateShutsAfterAFailure: what the gate guards goes away while a poll is waiting and a handler is at work.
+func TestGateShutsAfterAFailure(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.config.BackoffBase = time.Millisecond
+	b.config.BackoffCap = time.Millisecond
+	away := make(chan struct{})
+	b.config.Gate = func(context.Context) error {
+		select {
+		case <-away:
+			return errAway
+		default:
+			return nil
+		}
+	}
+	b.publish(1)
+	subscriber := b.subscriber()
+	messages, err := subscriber.Subscribe(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := b.next(messages)
+	b.eventually("a second poll", func() bool { return b.requests.count("ReceiveMessage") == 2 })
+	close(away)
+	msg.Nack()
+	b.eventually("paused", subscriber.Paused)
+	b.none(messages, 2*time.Second)
+	b.depth(1, 0)
+}
+
+func TestHandlerKeepsItsSlotAfterItsLeaseIsLost(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.config.Slots = 1
+	b.config.VisibilityTimeout = time.Second
+	b.requests.on("ChangeMessageVisibilityBatch", func(*http.Request, int, awssqs.HTTPClient) (*http.Response, error) {
+		return answer(http.StatusOK, `{"Successful":[],"Failed":[{"Id":"0","Code":"MessageNotInflight","SenderFault":true}]}`), nil
+	})
+	b.publish(2)
+	messages := b.subscribe(t.Context())
+	first := b.next(messages)
+	<-first.Context().Done()
+	b.none(messages, 1500*time.Millisecond)
+	first.Nack()
+	b.next(messages).Ack()
+}
