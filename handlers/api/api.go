@@ -20,8 +20,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/swaggest/swgui/v5emb"
 
+	"github.com/sluice-media/sluice/handlers/ops"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
@@ -35,7 +35,7 @@ type Deps struct {
 	// storage.ErrNotFound when nothing has arrived.
 	Confirm func(ctx context.Context, u sagas.Upload) (sagas.Upload, error)
 
-	Checks  []Check // what /readyz asks
+	Checks  []ops.Check // what /readyz asks
 	Metrics *prometheus.Registry
 	Log     *slog.Logger
 }
@@ -48,7 +48,7 @@ type server struct {
 	store      *sagas.Store
 	objects    *storage.Client
 	confirm    func(context.Context, sagas.Upload) (sagas.Upload, error)
-	checks     []Check
+	checks     []ops.Check
 	metrics    *metrics
 	log        *slog.Logger
 	huma       huma.API
@@ -76,10 +76,12 @@ func New(c Config, d Deps) (http.Handler, error) {
 	mux := http.NewServeMux()
 	s.huma = humago.New(mux, openAPI())
 	s.routes()
+	if err := s.describe(mux); err != nil {
+		return nil, err
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{Registry: d.Metrics}))
-	mux.Handle("GET /docs/", v5emb.New(title, "/openapi.json", "/docs/"))
 
-	h := matched(mux)
+	h := s.matched(mux)
 	h = crossOriginCalls(c.AllowedOrigins, h)
 	h = s.recovered(h)
 	h = s.observed(h)

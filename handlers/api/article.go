@@ -56,9 +56,8 @@ func articleDialect(ctx huma.Context, next func(huma.Context)) { next(articleCon
 
 type getURLInput struct {
 	Body struct {
-		_           struct{} `additionalProperties:"true"`
-		Filename    string   `json:"filename" maxLength:"1024" example:"holiday.jpg"`
-		ContentType string   `json:"contentType" example:"image/jpeg"`
+		Filename    string `json:"filename" maxLength:"1024" example:"holiday.jpg"`
+		ContentType string `json:"contentType" example:"image/jpeg"`
 	}
 }
 
@@ -90,8 +89,7 @@ func (s *server) getUploadURL(ctx context.Context, in *getURLInput) (*getURLOutp
 
 type confirmInput struct {
 	Body struct {
-		_   struct{} `additionalProperties:"true"`
-		Key string   `json:"key" doc:"As answered by get-upload-url."`
+		Key string `json:"key" doc:"As answered by get-upload-url."`
 	}
 }
 

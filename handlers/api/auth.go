@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -42,7 +41,7 @@ func (s *server) authenticated(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	p, err := s.identify(r, ctx.Operation().Security)
 	if err != nil {
-		s.refuse(ctx, err)
+		s.refuse(ctx, s.explain(ctx.Context(), err))
 		return
 	}
 	callOf(ctx.Context()).principal = p
@@ -91,19 +90,12 @@ func challenge(k kind, reason string) *problem {
 }
 
 // refuse answers in place of an operation.
-func (s *server) refuse(ctx huma.Context, err error) {
-	var p *problem
-	if !errors.As(s.report(ctx.Context(), err), &p) {
-		p = internal.problem()
-	}
+func (s *server) refuse(ctx huma.Context, p *problem) {
+	ctx.SetHeader("Content-Type", p.ContentType(""))
 	for name := range p.header {
 		ctx.SetHeader(name, p.header.Get(name))
 	}
-	ctx.SetHeader("Content-Type", p.ContentType(""))
-	body, err := translate(ctx, "", p)
-	if err != nil {
-		body = p.Problem
-	}
+	body := final(ctx, p)
 	ctx.SetStatus(p.Status)
 	if err := s.huma.Marshal(ctx.BodyWriter(), "application/json", body); err != nil {
 		s.log.DebugContext(ctx.Context(), "could not send an error", "error", err)

@@ -79,22 +79,31 @@ func (p *problem) GetHeaders() http.Header { return p.header }
 func (p *problem) ContentType(string) string { return "application/problem+json" }
 
 // write sends the problem where huma is not involved.
-func (p *problem) write(w http.ResponseWriter, requestID string) {
-	p.RequestID = requestID
+func (s *server) write(ctx context.Context, w http.ResponseWriter, p *problem) {
+	p.RequestID = callOf(ctx).requestID
 	for name := range p.header {
 		w.Header().Set(name, p.header.Get(name))
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p.Problem) // the client may be gone, and there is nobody else to tell
+	if err := json.NewEncoder(w).Encode(p.Problem); err != nil {
+		s.log.DebugContext(ctx, "could not send an error", "error", err)
+	}
 }
 
 // report turns any error of a handler into what the client is told, and logs what the client is not told.
 func (s *server) report(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.explain(ctx, err)
+}
+
+func (s *server) explain(ctx context.Context, err error) *problem {
 	var p *problem
 	switch {
-	case err == nil || errors.As(err, &p):
-		return err
+	case errors.As(err, &p):
+		return p
 	case ctx.Err() != nil:
 		return clientGone.problem()
 	}

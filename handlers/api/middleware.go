@@ -107,25 +107,26 @@ func methodLabel(method string) string {
 	return "other"
 }
 
-// recovered turns a panic into a 500.
+// recovered turns a panic into a 500, or cuts the answer short when it has begun.
 func (s *server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := &recorder{ResponseWriter: w}
 		defer func() {
-			p := recover()
-			if p == nil {
-				return
-			}
-			if p == http.ErrAbortHandler {
-				panic(p)
-			}
-			id := callOf(r.Context()).requestID
-			s.log.ErrorContext(r.Context(), "panic", "request_id", id, "panic", p, "stack", string(debug.Stack()))
-			if rec, ok := w.(*recorder); !ok || rec.status == 0 {
-				internal.problem().write(w, id)
+			if p := recover(); p != nil {
+				s.panicked(rec, r, p)
 			}
 		}()
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(rec, r)
 	})
+}
+
+func (s *server) panicked(w *recorder, r *http.Request, value any) {
+	ctx := r.Context()
+	s.log.ErrorContext(ctx, "panic", "request_id", callOf(ctx).requestID, "panic", value, "stack", string(debug.Stack()))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the only way to tell net/http that the answer is not whole
+	}
+	s.write(ctx, w, internal.problem())
 }
 
 // crossOriginCalls lets pages of the configured origins call with a bearer token. Cookies stay at home.
@@ -143,7 +144,7 @@ func crossOriginCalls(origins []string, next http.Handler) http.Handler {
 }
 
 // matched answers what no route takes, in the same form as every other error.
-func matched(mux *http.ServeMux) http.Handler {
+func (s *server) matched(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := mux.Handler(r)
 		if pattern != "" {
@@ -156,7 +157,7 @@ func matched(mux *http.ServeMux) http.Handler {
 		if answer.status == http.StatusMethodNotAllowed {
 			p = methodNotAllowed.problem().with("Allow", answer.Header().Get("Allow"))
 		}
-		p.write(w, callOf(r.Context()).requestID)
+		s.write(r.Context(), w, p)
 	})
 }
 

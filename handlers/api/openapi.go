@@ -1,12 +1,14 @@
 package api
 
 import (
+	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/swaggest/swgui/v5emb"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
@@ -18,38 +20,69 @@ func openAPI() huma.Config {
 	c := huma.DefaultConfig(title, "1.0.0")
 	c.Info.Description = "Permission to upload, and what became of it."
 	c.Components.SecuritySchemes = securitySchemes()
-	c.DocsPath, c.SchemasPath = "", ""
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
 	c.Formats = map[string]huma.Format{"application/json": jsonFormat(), "json": jsonFormat()}
+	c.AllowAdditionalPropertiesByDefault = true // answers may grow
 	c.Transformers = []huma.Transformer{translate}
 	return c
 }
 
+// describe serves the document, once every operation is in it, and its pages for people.
+func (s *server) describe(mux *http.ServeMux) error {
+	document := s.huma.OpenAPI()
+	// What huma would answer with, if translate did not keep it from being sent.
+	delete(document.Components.Schemas.Map(), "ErrorModel")
+	delete(document.Components.Schemas.Map(), "ErrorDetail")
+
+	asJSON, err := document.MarshalJSON()
+	if err != nil {
+		return fmt.Errorf("writing the openapi document: %w", err)
+	}
+	asYAML, err := document.YAML()
+	if err != nil {
+		return fmt.Errorf("writing the openapi document: %w", err)
+	}
+	mux.Handle("GET /openapi.json", s.static("application/openapi+json", asJSON))
+	mux.Handle("GET /openapi.yaml", s.static("application/openapi+yaml", asYAML))
+	mux.Handle("GET /docs/", v5emb.New(title, "/openapi.json", "/docs/"))
+	return nil
+}
+
+func (s *server) static(contentType string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		if _, err := w.Write(body); err != nil {
+			s.log.DebugContext(r.Context(), "could not send the document", "error", err)
+		}
+	}
+}
+
 // document adds the errors that an operation can end in to its description.
 func (s *server) document(op *huma.Operation, fails []kind) {
-	body, contentType := reflect.TypeFor[v1.Problem](), "application/problem+json"
+	body, contentType, coded := reflect.TypeFor[v1.Problem](), "application/problem+json", true
 	if slices.Contains(op.Tags, articleTag) {
-		body, contentType = reflect.TypeFor[articleFailure](), "application/json"
+		body, contentType, coded = reflect.TypeFor[articleFailure](), "application/json", false
 	}
 	schema := s.huma.OpenAPI().Components.Schemas.Schema(body, true, "")
 	content := map[string]*huma.MediaType{contentType: {Schema: schema}}
 
-	codes := map[int][]string{}
-	for _, k := range fails {
-		codes[k.status] = append(codes[k.status], k.code)
-	}
 	if op.Responses == nil {
 		op.Responses = map[string]*huma.Response{}
 	}
-	for status, list := range codes {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: strings.Join(list, ", "), Content: content}
+	for _, k := range fails {
+		status := strconv.Itoa(k.status)
+		r, ok := op.Responses[status]
+		switch {
+		case !ok:
+			r = &huma.Response{Description: http.StatusText(k.status), Content: content}
+			op.Responses[status] = r
+			if coded {
+				r.Description += ": " + k.code
+			}
+		case coded:
+			r.Description += ", " + k.code
+		}
 	}
 	op.Responses["default"] = &huma.Response{Description: "Any other error", Content: content}
-}
-
-// withoutUnused removes the error types of huma's own, which translate keeps from ever being sent.
-func (s *server) withoutUnused() {
-	schemas := s.huma.OpenAPI().Components.Schemas.Map()
-	delete(schemas, "ErrorModel")
-	delete(schemas, "ErrorDetail")
 }

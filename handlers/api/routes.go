@@ -23,7 +23,7 @@ func (s *server) routes() {
 		Summary: "Ask for permission to upload a file", Tags: []string{"uploads"}, Security: anyone,
 		Description: "Answers with one presigned request, which the client sends to object storage itself. The declared " +
 			"type, size and SHA-256 are signed into it, and it works once.",
-	}, s.beginUpload, typeNotAllowed, methodNotSupported, tooLarge)
+	}, s.beginUpload, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, bodyTooLarge, unsupportedBody)
 
 	register(s, huma.Operation{
 		OperationID: "complete-upload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete",
@@ -50,12 +50,12 @@ func (s *server) routes() {
 	register(s, huma.Operation{
 		OperationID: "get-upload-url", Method: http.MethodPost, Path: "/get-upload-url",
 		Summary: "Ask for a URL to upload to", Tags: []string{articleTag}, Security: anyone,
-	}, s.getUploadURL)
+	}, s.getUploadURL, malformed)
 
 	register(s, huma.Operation{
 		OperationID: "confirm-upload", Method: http.MethodPost, Path: "/confirm-upload",
 		Summary: "Say that the file was sent", Tags: []string{articleTag}, Security: anyone,
-	}, s.confirmUpload)
+	}, s.confirmUpload, malformed)
 
 	register(s, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",
@@ -70,8 +70,6 @@ func (s *server) routes() {
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: schemaPrefix + "Readiness"}}},
 		}},
 	}, s.readyz)
-
-	s.withoutUnused()
 }
 
 // register adds an operation with what all of them share; fails are the errors that it can end in besides those.

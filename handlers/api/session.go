@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -42,8 +43,9 @@ func (s *server) endSession(_ context.Context, in *sessionInput) (*sessionOutput
 }
 
 func (s *server) session(r *http.Request, token string, maxAge int) *sessionOutput {
-	https := r.TLS != nil || s.config.TrustForwardedProto && r.Header.Get("X-Forwarded-Proto") == "https"
-	return &sessionOutput{Cookie: http.Cookie{
+	https := r.TLS != nil || strings.HasPrefix(s.config.PublicURL, "https:") ||
+		s.config.TrustForwardedProto && r.Header.Get("X-Forwarded-Proto") == "https"
+	return &sessionOutput{Cookie: http.Cookie{ //nolint:gosec // Secure would make it useless where the API is served without TLS
 		Name: sessionCookie, Value: token, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, Secure: https, SameSite: http.SameSiteLaxMode,
 	}}

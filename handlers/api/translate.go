@@ -23,24 +23,25 @@ var ofStatus = map[int]kind{
 	unsupportedBody.status: unsupportedBody,
 }
 
-// translate is the huma.Transformer that gives errors their final form: huma's own become problems, and on the
-// article's endpoints all of them become what its clients expect.
+// translate is the huma.Transformer that gives errors their final form.
 func translate(ctx huma.Context, _ string, body any) (any, error) {
-	var p *problem
 	switch e := body.(type) {
 	case *huma.ErrorModel:
-		p = fromHuma(e)
+		return final(ctx, fromHuma(e)), nil
 	case *problem:
-		p = e
-	default:
-		return body, nil
+		return final(ctx, e), nil
 	}
+	return body, nil
+}
+
+// final is the body that tells the client of p: on the article's endpoints, what its clients expect.
+func final(ctx huma.Context, p *problem) any {
 	p.RequestID = callOf(ctx.Context()).requestID
 	if slices.Contains(ctx.Operation().Tags, articleTag) {
 		ctx.SetHeader("Content-Type", "application/json")
-		return articleError(p), nil
+		return articleError(p)
 	}
-	return p.Problem, nil
+	return p.Problem
 }
 
 func fromHuma(e *huma.ErrorModel) *problem {

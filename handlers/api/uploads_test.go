@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,7 +45,7 @@ func TestBeginUpload(t *testing.T) {
 	if got := res.header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("cache-control %q", got)
 	}
-	if u.Permission.Method != "PUT" || !u.Permission.ExpiresAt.Before(u.ExpiresAt) {
+	if u.Permission.Method != http.MethodPut || !u.Permission.ExpiresAt.Before(u.ExpiresAt) {
 		t.Errorf("permission %+v of an upload that expires at %s", u.Permission, u.ExpiresAt)
 	}
 	where, err := url.Parse(u.Permission.URL)
@@ -62,7 +63,7 @@ func TestSignedHeaders(t *testing.T) {
 	sum := sha256.Sum256(picture)
 	u := b.begin(declaring(picture))
 	want := map[string]string{
-		"Content-Type": "image/jpeg", "Content-Length": fmt.Sprint(len(picture)), "If-None-Match": "*",
+		"Content-Type": "image/jpeg", "Content-Length": strconv.Itoa(len(picture)), "If-None-Match": "*",
 		"X-Amz-Checksum-Sha256": base64.StdEncoding.EncodeToString(sum[:]),
 	}
 	if !maps.Equal(u.Permission.Headers, want) {
@@ -89,16 +90,18 @@ func TestThePermissionIsForThisFileOnce(t *testing.T) {
 		change func(*http.Request)
 		want   int
 	}{
-		"as declared":         {picture, func(*http.Request) {}, http.StatusOK},
-		"shorter":             {picture[1:], func(*http.Request) {}, http.StatusForbidden},
-		"longer":              {append([]byte("x"), picture...), func(*http.Request) {}, http.StatusForbidden},
-		"other type":          {picture, func(r *http.Request) { r.Header.Set("Content-Type", "text/html") }, http.StatusForbidden},
-		"without type":        {picture, func(r *http.Request) { r.Header.Del("Content-Type") }, http.StatusForbidden},
-		"not only once":       {picture, func(r *http.Request) { r.Header.Del("If-None-Match") }, http.StatusForbidden},
-		"without checksum":    {picture, func(r *http.Request) { r.Header.Del("X-Amz-Checksum-Sha256") }, http.StatusForbidden},
-		"other bytes":         {other, func(*http.Request) {}, http.StatusBadRequest},
-		"other key":           {picture, func(r *http.Request) { r.URL.Path += "x" }, http.StatusForbidden},
-		"tampered expiration": {picture, func(r *http.Request) { r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "X-Amz-Expires=900", "X-Amz-Expires=90000", 1) }, http.StatusForbidden},
+		"as declared":      {picture, func(*http.Request) {}, http.StatusOK},
+		"shorter":          {picture[1:], func(*http.Request) {}, http.StatusForbidden},
+		"longer":           {append([]byte("x"), picture...), func(*http.Request) {}, http.StatusForbidden},
+		"other type":       {picture, func(r *http.Request) { r.Header.Set("Content-Type", "text/html") }, http.StatusForbidden},
+		"without type":     {picture, func(r *http.Request) { r.Header.Del("Content-Type") }, http.StatusForbidden},
+		"not only once":    {picture, func(r *http.Request) { r.Header.Del("If-None-Match") }, http.StatusForbidden},
+		"without checksum": {picture, func(r *http.Request) { r.Header.Del("X-Amz-Checksum-Sha256") }, http.StatusForbidden},
+		"other bytes":      {other, func(*http.Request) {}, http.StatusBadRequest},
+		"other key":        {picture, func(r *http.Request) { r.URL.Path += "x" }, http.StatusForbidden},
+		"tampered expiration": {picture, func(r *http.Request) {
+			r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "X-Amz-Expires=900", "X-Amz-Expires=90000", 1)
+		}, http.StatusForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newTestBundle(t)

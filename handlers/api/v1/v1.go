@@ -7,6 +7,7 @@ import "time"
 
 // NewUpload asks for permission to upload one file.
 type NewUpload struct {
+	_           struct{}          `additionalProperties:"false"`
 	Filename    string            `json:"filename" minLength:"1" maxLength:"1024" example:"holiday.jpg" doc:"Name to show, at most 1024 bytes of UTF-8. Object keys are never made from it."`
 	ContentType string            `json:"content_type" example:"image/jpeg" doc:"Media type, without parameters."`
 	Size        int64             `json:"size" minimum:"1" maximum:"9007199254740991" example:"3145728" doc:"Exact size in bytes."`
@@ -106,16 +107,4 @@ type Fault struct {
 	Location string `json:"location" example:"body.size"`
 	Message  string `json:"message"`
 	Value    any    `json:"value,omitempty" doc:"What was sent, when it is short."`
-}
-
-// Readiness says whether the service can do its work.
-type Readiness struct {
-	Status string           `json:"status" enum:"ok,failing"`
-	Checks map[string]Check `json:"checks"`
-}
-
-// Check is the state of one thing that the service depends on.
-type Check struct {
-	Status string `json:"status" enum:"ok,failing"`
-	Detail string `json:"detail,omitempty"`
 }
