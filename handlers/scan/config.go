@@ -12,9 +12,9 @@ const scannable = math.MaxInt32 - 2
 
 // Config says where clamd is and what it is given.
 type Config struct {
-	ClamdAddress string        `help:"clamd, as tcp://host:port or unix:///path." env:"SLUICE_CLAMD_ADDRESS" default:"tcp://127.0.0.1:8085"`
-	MaxSize      int64         `name:"scan-max-size" help:"Largest file in bytes that is scanned; not above clamd's StreamMaxLength, MaxFileSize and MaxScanSize." env:"SLUICE_SCAN_MAX_SIZE" default:"2097152000"`
-	Timeout      time.Duration `name:"scan-timeout" help:"Longest that one scan takes, download included; above clamd's MaxScanTime." env:"SLUICE_SCAN_TIMEOUT" default:"15m"`
+	ClamdAddress string        `help:"clamd, as tcp://host:port or unix:///path." default:"tcp://127.0.0.1:8085"`
+	MaxSize      int64         `name:"scan-max-size" help:"Largest file in bytes that is scanned; not above clamd's StreamMaxLength, MaxFileSize and MaxScanSize." default:"2097152000"`
+	Timeout      time.Duration `name:"scan-timeout" help:"Longest that one scan takes, download included; above clamd's MaxScanTime." default:"15m"`
 }
 
 // Validate reports every mistake at once.

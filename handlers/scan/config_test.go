@@ -59,7 +59,7 @@ func TestParseAddress(t *testing.T) {
 func parse(t *testing.T, args ...string) Config {
 	t.Helper()
 	var c Config
-	parser, err := kong.New(&c)
+	parser, err := kong.New(&c, kong.DefaultEnvars("SLUICE"))
 	if err != nil {
 		t.Fatal(err)
 	}

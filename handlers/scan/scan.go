@@ -26,10 +26,10 @@ import (
 	"github.com/sluice-media/sluice/sagas"
 )
 
-// pingTimeout bounds Gate. clamd answers a PING from its main thread, also while it scans.
+// pingTimeout bounds Ping. clamd answers from its main thread, also while all others scan.
 const pingTimeout = 5 * time.Second
 
-// Stage scans uploads. It is a pipeline.Stage.
+// Stage implements pipeline.Stage.
 type Stage struct {
 	conf  Config
 	clamd *Clamd
@@ -43,11 +43,11 @@ func New(c Config, s *storage.Client) *Stage {
 	return &Stage{conf: c, clamd: clamd, store: s, age: newSignatureAge(clamd)}
 }
 
-// Name is the stage's name.
-func (*Stage) Name() string { return "scan" }
+// Name implements pipeline.Stage.
+func (*Stage) Name() string { return pipeline.Scan }
 
-// Gate returns an ErrUnavailable while scanning makes no sense because clamd does not answer.
-func (s *Stage) Gate(ctx context.Context) error {
+// Ping returns an ErrUnavailable while clamd does not answer. It takes at most five seconds.
+func (s *Stage) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	return s.clamd.Ping(ctx)

@@ -191,13 +191,13 @@ func TestRunTimesOut(t *testing.T) {
 	}
 }
 
-func TestGate(t *testing.T) {
-	open := New(Config{ClamdAddress: clamdAddress(t)}, nil)
-	if err := open.Gate(t.Context()); err != nil {
+func TestPingOfTheStage(t *testing.T) {
+	up := New(Config{ClamdAddress: clamdAddress(t)}, nil)
+	if err := up.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	shut := New(Config{ClamdAddress: "unix://" + t.TempDir() + "/none.sock"}, nil)
-	if err := shut.Gate(t.Context()); !errors.Is(err, ErrUnavailable) {
+	down := New(Config{ClamdAddress: "unix://" + t.TempDir() + "/none.sock"}, nil)
+	if err := down.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got error %v, want ErrUnavailable", err)
 	}
 }
