@@ -196,7 +196,10 @@ func start(ctx context.Context, cfg Config) (_ *Server, err error) {
 		KeepAlive:         true,
 		Quiet:             true,
 		IAMService:        accounts,
-		S3Options:         []s3api.Option{s3api.WithOnListen(func() { close(listening) })},
+		S3Options: []s3api.Option{
+			s3api.WithMiddleware("/", drainBody),
+			s3api.WithOnListen(func() { close(listening) }),
+		},
 	}
 	decorated := &notifyingBackend{Backend: store, events: server.events, region: cfg.Region}
 	go server.run(runCtx, decorated, gateway, workDir)
