@@ -1,0 +1,180 @@
+// Package client uploads files through Sluice's API from Go. Files go straight to object storage; only what is
+// known about them goes through the API:
+//
+//	c := client.New("https://uploads.example.com", token, nil)
+//	begun, err := c.Begin(ctx, v1.NewUpload{Filename: "a.jpg", ContentType: "image/jpeg", Size: size})
+//	err = c.Put(ctx, begun.Permission, file, size, nil)
+//	upload, err := c.Complete(ctx, begun.ID)
+//	upload, err = c.Wait(ctx, begun.ID, nil)
+//
+// Failures that may pass are tried again for a few seconds, so that a restart of the service is not noticed.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+)
+
+const (
+	tries       = 8
+	firstPause  = 100 * time.Millisecond
+	longPause   = 2 * time.Second
+	callTimeout = 30 * time.Second
+	maxAnswer   = 4 << 20 // bytes
+)
+
+// Client calls one API on behalf of one token's bearer. It is safe for concurrent use.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// New returns a client of the API at baseURL. A nil h is http.DefaultClient.
+func New(baseURL, token string, h *http.Client) *Client {
+	if h == nil {
+		h = http.DefaultClient
+	}
+	return &Client{base: strings.TrimSuffix(baseURL, "/"), token: token, http: h}
+}
+
+// Begin asks for permission to upload. When an answer is lost it may be that a second upload is begun; the first
+// expires by itself.
+func (c *Client) Begin(ctx context.Context, n v1.NewUpload) (v1.Begun, error) {
+	return retry(ctx, tries, func() (b v1.Begun, err error) {
+		_, err = c.call(ctx, http.MethodPost, "/v1/uploads", nil, n, &b)
+		return b, err
+	})
+}
+
+// Complete says that the file was sent. It may be said any number of times.
+func (c *Client) Complete(ctx context.Context, id string) (v1.Upload, error) {
+	return retry(ctx, tries, func() (u v1.Upload, err error) {
+		_, err = c.call(ctx, http.MethodPost, "/v1/uploads/"+url.PathEscape(id)+"/complete", nil, nil, &u)
+		return u, err
+	})
+}
+
+// Get returns an upload as it stands.
+func (c *Client) Get(ctx context.Context, id string) (v1.Upload, error) {
+	return retry(ctx, tries, func() (v1.Upload, error) {
+		u, _, err := c.getIfChanged(ctx, id, "")
+		return u, err
+	})
+}
+
+// Wait returns the upload when it has its outcome, good or bad. Until then it tells onChange, which may be nil,
+// of every change it sees, the present state first. Interruptions of the service are waited out; only ctx ends
+// the waiting for a service that does not come back.
+func (c *Client) Wait(ctx context.Context, id string, onChange func(v1.Upload)) (v1.Upload, error) {
+	var u v1.Upload
+	etag, pause := "", firstPause
+	for {
+		news, newTag, err := c.getIfChanged(ctx, id, etag)
+		switch {
+		case err != nil && (!temporary(err) || ctx.Err() != nil):
+			return u, err
+		case err == nil && news.Version > u.Version:
+			u, etag, pause = news, newTag, firstPause
+			if onChange != nil {
+				onChange(u)
+			}
+			if u.Settled() {
+				return u, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return u, errors.Join(fmt.Errorf("waiting for upload %s: %w", id, context.Cause(ctx)), err)
+		case <-time.After(pause):
+		}
+		pause = min(longPause, pause*3/2)
+	}
+}
+
+// getIfChanged reads an upload and its ETag. When the ETag is still the given one, the upload is zero.
+func (c *Client) getIfChanged(ctx context.Context, id, etag string) (u v1.Upload, newTag string, err error) {
+	header := http.Header{}
+	if etag != "" {
+		header.Set("If-None-Match", etag)
+	}
+	newTag, err = c.call(ctx, http.MethodGet, "/v1/uploads/"+url.PathEscape(id), header, nil, &u)
+	return u, newTag, err
+}
+
+// call makes one request, decodes the answer into out, or into the error, and returns the ETag. A 304 leaves out
+// alone.
+func (c *Client) call(ctx context.Context, method, path string, header http.Header, in, out any) (etag string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	req, err := c.request(ctx, method, path, header, in)
+	if err != nil {
+		return "", err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return "", &connectionError{err}
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		return "", &connectionError{fmt.Errorf("reading the answer to %s %s: %w", method, path, err)}
+	}
+	switch {
+	case res.StatusCode == http.StatusNotModified:
+		return res.Header.Get("ETag"), nil
+	case res.StatusCode >= 300:
+		return "", apiError(res, body)
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return "", fmt.Errorf("decoding the answer to %s %s: %w", method, path, err)
+	}
+	return res.Header.Get("ETag"), nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, header http.Header, in any) (*http.Request, error) {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("encoding a request: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("making a request to %s: %w", c.base, err)
+	}
+	if header != nil {
+		req.Header = header
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	return req, nil
+}
+
+// retry tries again while the failure may pass.
+func retry[T any](ctx context.Context, tries uint, operation func() (T, error)) (T, error) {
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, longPause, 2
+	return backoff.Retry(ctx, func() (T, error) {
+		v, err := operation()
+		if err != nil && (!temporary(err) || ctx.Err() != nil) {
+			err = backoff.Permanent(err)
+		}
+		return v, err
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries))
+}
