@@ -110,15 +110,7 @@ func startClamd(t *testing.T, settings ...string) *Clamd {
 	if err != nil {
 		program = "/usr/sbin/clamd"
 	}
-	dir, err := os.MkdirTemp("", "clamd") // t.TempDir may be too long for a socket's name
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := t.TempDir()
 	socket := filepath.Join(dir, "clamd.sock")
 	settings = append(settings, "Foreground yes", "DatabaseDirectory "+dir, "TemporaryDirectory "+dir, "LocalSocket "+socket,
 		"AlertExceedsMax yes", "AlertEncrypted yes")
@@ -126,7 +118,7 @@ func startClamd(t *testing.T, settings ...string) *Clamd {
 	write(t, filepath.Join(dir, "test.ndb"), fmt.Sprintf("Test.Marker:0:*:%s\n", hex.EncodeToString([]byte(marker))))
 
 	// The context ends with the test, and the process with the context.
-	daemon := exec.CommandContext(t.Context(), program, "--config-file="+filepath.Join(dir, "clamd.conf")) //nolint:gosec // Debian's clamd
+	daemon := exec.CommandContext(t.Context(), program, "--config-file="+filepath.Join(dir, "clamd.conf"))
 	var said bytes.Buffer
 	daemon.Stdout, daemon.Stderr = &said, &said
 	if err := daemon.Start(); err != nil {

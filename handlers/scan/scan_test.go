@@ -211,7 +211,7 @@ func cuttingProxy(t *testing.T, after int64) (endpoint string) {
 		t.Fatal(err)
 	}
 	proxy := daemon(t, func(conn net.Conn) {
-		behind, err := net.Dial("tcp", server.Host) //nolint:noctx // ends with the connection in front
+		behind, err := net.Dial("tcp", server.Host)
 		if err != nil {
 			return
 		}
