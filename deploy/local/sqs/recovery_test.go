@@ -1,0 +1,400 @@
+package sqs
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
+)
+
+// dump shows the whole state of a server, in a form to compare.
+func dump(tb testing.TB, s *Server) []string {
+	tb.Helper()
+	at := now()
+	s.queues.mu.Lock()
+	defer s.queues.mu.Unlock()
+	var records []record
+	for _, q := range s.queues.inOrder() {
+		q.mu.Lock()
+		q.advance(at)
+		records = append(records, record{Queue: queueRecordOf(q)})
+		for _, seq := range slices.Sorted(maps.Keys(q.messages)) {
+			noted := messageRecordOf(q, q.messages[seq])
+			if noted.State == stateReady {
+				noted.VisibleAt = 0 // has no meaning
+			}
+			records = append(records, record{Message: noted})
+		}
+		if got := q.ready.Len() + q.inFlight + q.delayed; got != len(q.messages) || got != q.deadlines.Len() {
+			tb.Errorf("queue %s has %d messages, counts %d and watches %d", q.name, len(q.messages), got, q.deadlines.Len())
+		}
+		q.mu.Unlock()
+	}
+	s.tasks.mu.Lock()
+	records = append(records, s.tasks.records()...)
+	s.tasks.mu.Unlock()
+	lines := make([]string, len(records))
+	for i, r := range records {
+		line, err := json.Marshal(r)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		lines[i] = string(line)
+	}
+	return lines
+}
+
+func wantSameState(tb testing.TB, got, want []string) {
+	tb.Helper()
+	if slices.Equal(got, want) {
+		return
+	}
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			tb.Fatalf("lost %s", want[i])
+		case i >= len(want):
+			tb.Fatalf("invented %s", got[i])
+		case got[i] != want[i]:
+			tb.Fatalf("got  %s\nwant %s", got[i], want[i])
+		}
+	}
+}
+
+// TestRecoveryIsExact does many things at random, and asks now and then that a
+// restart, with and without a snapshot, changes nothing.
+func TestRecoveryIsExact(t *testing.T) {
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			random := rand.New(rand.NewPCG(seed, 0)) // #nosec G404 -- to be repeatable
+			// Half of the time snapshots are taken in the background.
+			compactAt := []int64{4 << 10, defaultCompactAt}[seed%2]
+			server, err := open(testConfig(t, dir), compactAt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 6 {
+				q := &testQueue{TB: t, server: server, client: clientOf("http://sqs.test", inProcess{server})}
+				muddle(q, random)
+				if compactAt == defaultCompactAt && random.IntN(2) == 0 {
+					if err := server.compact(); err != nil {
+						t.Fatal(err)
+					}
+					muddle(q, random)
+				}
+				if err := server.Close(); err != nil {
+					t.Fatal(err)
+				}
+				want := dump(t, server)
+				if server, err = open(testConfig(t, dir), compactAt); err != nil {
+					t.Fatal(err)
+				}
+				wantSameState(t, dump(t, server), want)
+			}
+			if err := server.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// muddle changes a server at random. Refusals do not matter.
+func muddle(q *testQueue, random *rand.Rand) {
+	names := []string{"a", "b", "dead"}
+	urls := make(map[string]*string)
+	for _, name := range names {
+		out, err := q.client.CreateQueue(q.Context(), &awssqs.CreateQueueInput{QueueName: &name})
+		if err != nil {
+			q.Fatal(err)
+		}
+		urls[name] = out.QueueUrl
+	}
+	var handles []types.Message
+	handle := func() *string {
+		if len(handles) == 0 {
+			return aws.String("none")
+		}
+		return handles[random.IntN(len(handles))].ReceiptHandle
+	}
+	for range 60 {
+		url := urls[names[random.IntN(len(names))]]
+		var err error
+		switch random.IntN(14) {
+		case 0, 1, 2, 3:
+			_, err = q.client.SendMessage(q.Context(), &awssqs.SendMessageInput{
+				QueueUrl: url, MessageBody: aws.String(strings.Repeat("<é>", 1+random.IntN(20))), DelaySeconds: random.Int32N(4),
+				MessageAttributes: map[string]types.MessageAttributeValue{"b": {DataType: aws.String("Binary"), BinaryValue: []byte{0, 255}}},
+			})
+		case 4, 5, 6:
+			var out *awssqs.ReceiveMessageOutput
+			out, err = q.client.ReceiveMessage(q.Context(), &awssqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 1 + random.Int32N(10), VisibilityTimeout: random.Int32N(9)})
+			if err == nil {
+				handles = append(handles, out.Messages...)
+			}
+		case 7:
+			_, err = q.client.DeleteMessage(q.Context(), &awssqs.DeleteMessageInput{QueueUrl: url, ReceiptHandle: handle()})
+		case 8:
+			_, err = q.client.ChangeMessageVisibility(q.Context(), &awssqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: handle(), VisibilityTimeout: random.Int32N(5)})
+		case 9:
+			_, err = q.client.SetQueueAttributes(q.Context(), &awssqs.SetQueueAttributesInput{QueueUrl: urls["a"], Attributes: q.redrivePolicy("dead", 1+random.IntN(3))})
+		case 10:
+			_, err = q.client.StartMessageMoveTask(q.Context(), &awssqs.StartMessageMoveTaskInput{SourceArn: aws.String(q.server.arn("dead"))})
+			synctest.Wait()
+		case 11:
+			_, err = q.client.TagQueue(q.Context(), &awssqs.TagQueueInput{QueueUrl: url, Tags: map[string]string{"t": strings.Repeat("x", random.IntN(9))}})
+		case 12:
+			if random.IntN(8) == 0 {
+				_, err = q.client.PurgeQueue(q.Context(), &awssqs.PurgeQueueInput{QueueUrl: url})
+			} else if random.IntN(8) == 0 {
+				_, err = q.client.DeleteQueue(q.Context(), &awssqs.DeleteQueueInput{QueueUrl: urls["b"]})
+			}
+		case 13:
+			time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
+		}
+		if err != nil && strings.Contains(err.Error(), codeInternalFailure) {
+			q.Fatal(err)
+		}
+	}
+}
+
+// journalOf returns the newest journal of a data folder.
+func journalOf(tb testing.TB, dir string) string {
+	tb.Helper()
+	journals, err := filepath.Glob(filepath.Join(dir, journalPrefix+"*"))
+	if err != nil || len(journals) == 0 {
+		tb.Fatalf("no journal in %s: %v", dir, err)
+	}
+	return journals[len(journals)-1]
+}
+
+// TestTornTail cuts the journal off within its last record, at every byte.
+func TestTornTail(t *testing.T) {
+	original := t.TempDir()
+	server, err := Open(testConfig(t, original))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.CreateQueue(t.Context(), "q", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Send(t.Context(), "q", "first"); err != nil {
+		t.Fatal(err)
+	}
+	whole := server.journal.size.Load()
+	if err := server.Send(t.Context(), "q", "last"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(journalOf(t, original))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := slices.Clone(content)
+	wrong[len(wrong)-3] ^= 1
+	tails := [][]byte{wrong}
+	for cut := whole; cut < int64(len(content)); cut++ {
+		tails = append(tails, content[:cut])
+	}
+	for _, tail := range tails {
+		dir := t.TempDir()
+		journal := filepath.Join(dir, filepath.Base(journalOf(t, original)))
+		if err := os.WriteFile(journal, tail, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantBodies(t, dir, "first")
+		sendTo(t, dir, "next")
+		wantBodies(t, dir, "first", "next")
+	}
+}
+
+// sendTo sends a message to the queue q of a data folder.
+func sendTo(tb testing.TB, dir, body string) {
+	tb.Helper()
+	server, err := Open(testConfig(tb, dir))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := errors.Join(server.CreateQueue(tb.Context(), "q", nil), server.Send(tb.Context(), "q", body), server.Close()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// wantBodies checks which messages the queue q of a data folder has.
+func wantBodies(tb testing.TB, dir string, want ...string) {
+	tb.Helper()
+	server, err := Open(testConfig(tb, dir))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var got []string
+	for _, m := range server.queues.named("q").messages {
+		got = append(got, m.Body)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		tb.Errorf("the queue has %q, want %q", got, want)
+	}
+	if err := server.Close(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestDamageIsNotHidden changes a record that others follow: what comes after
+// cannot be trusted, and must not be thrown away either.
+func TestDamageIsNotHidden(t *testing.T) {
+	dir := t.TempDir()
+	sendTo(t, dir, "first")
+	sendTo(t, dir, "second")
+	journal := journalOf(t, dir)
+	content, err := os.ReadFile(journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := slices.Clone(content)
+	damaged[frameHeader+2] ^= 1
+	if err := os.WriteFile(journal, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(testConfig(t, dir))
+	var damage *damageError
+	if !errors.As(err, &damage) || damage.offset != 0 {
+		t.Errorf("opened a damaged journal with %v", err)
+	}
+	if kept, err := os.ReadFile(journal); err != nil || !slices.Equal(kept, damaged) {
+		t.Errorf("the journal was changed: %v", err)
+	}
+	if err := os.WriteFile(journal, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantBodies(t, dir, "first", "second")
+}
+
+func TestMissingJournalIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	sendTo(t, dir, "x")
+	server, err := Open(testConfig(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(server.compact(), server.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(journalOf(t, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(testConfig(t, dir)); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("opened with %v", err)
+	}
+}
+
+// TestSnapshotReplacesJournal checks that the folder does not grow with what
+// has been deleted, and that an unfinished snapshot is ignored.
+func TestSnapshotReplacesJournal(t *testing.T) {
+	dir := t.TempDir()
+	server, err := open(testConfig(t, dir), 32<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.CreateQueue(t.Context(), "q", nil); err != nil {
+		t.Fatal(err)
+	}
+	q := server.queues.named("q")
+	for range 500 {
+		if err := server.Send(t.Context(), "q", strings.Repeat("x", 1000)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := server.receive(t.Context(), q, receiveOptions{limit: 1, timeout: 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.onLeases([]leaseEntry{{ReceiptHandle: got[0].handle}}, deleteLeased, func(leaseEntry, error) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(server.Send(t.Context(), "q", "left"), server.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, snapshotPrefix+"9999999999"+unfinished), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantBodies(t, dir, "left")
+	var size int64
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	if size > 200<<10 {
+		t.Errorf("the folder has %d bytes after 500 kB of messages came and went", size)
+	}
+}
+
+func TestOneServerAFolder(t *testing.T) {
+	dir := t.TempDir()
+	openServer(t, dir)
+	if _, err := Open(testConfig(t, dir)); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second server opened with %v", err)
+	}
+}
+
+// TestFailedWriteIsNotAnswered: after the journal cannot be written, nothing
+// is acknowledged any more.
+func TestFailedWriteIsNotAnswered(t *testing.T) {
+	server, err := Open(testConfig(t, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &testQueue{TB: t, server: server, client: clientOf("http://sqs.test", inProcess{server})}
+	q.url = q.create("q", nil)
+	q.send("kept")
+	if err := server.journal.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, err := q.client.SendMessage(t.Context(), &awssqs.SendMessageInput{QueueUrl: &q.url, MessageBody: aws.String("lost")})
+		wantFault(t, err)
+	}
+	_, err = q.tryReceive(awssqs.ReceiveMessageInput{})
+	wantFault(t, err)
+	if server.Close() == nil {
+		t.Error("closed without an error")
+	}
+}
+
+// wantFault checks that a call failed for a reason inside the server.
+func wantFault(tb testing.TB, err error) {
+	tb.Helper()
+	var refusal smithy.APIError
+	if !errors.As(err, &refusal) || refusal.ErrorCode() != codeInternalFailure || refusal.ErrorFault() != smithy.FaultServer {
+		tb.Errorf("got %v, want %s", err, codeInternalFailure)
+	}
+}
+
+func TestConfigMistakes(t *testing.T) {
+	_, err := Open(Config{Credentials: map[string]string{"key": ""}})
+	if err == nil || !strings.Contains(err.Error(), "data folder") || !strings.Contains(err.Error(), "secret key") {
+		t.Errorf("opened with %v", err)
+	}
+}
