@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/sluice-media/sluice/handlers/api"
+	"github.com/sluice-media/sluice/handlers/intake"
+	"github.com/sluice-media/sluice/handlers/ops"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+type apiCommand struct {
+	API      api.Config `embed:""`
+	Backends backends   `embed:""`
+}
+
+// Validate reports every mistake at once. kong asks it before the parts, whose mistakes it would report one by one.
+func (c *apiCommand) Validate() error {
+	return errors.Join(c.API.Validate(), c.Backends.Validate())
+}
+
+// Run serves until ctx is done.
+func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
+	backends, err := c.Backends.connect(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backends.close()) }()
+
+	arrived := intake.New(backends.objects)
+	handler, err := api.New(c.API, api.Deps{
+		Store:   backends.store,
+		Objects: backends.objects,
+		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+			return backends.runner.Process(ctx, arrived, u, 1)
+		},
+		Checks:  backends.checks(),
+		Metrics: backends.registry,
+		Log:     log,
+	})
+	if err != nil {
+		return err
+	}
+	return ops.Serve(ctx, c.API.Listen, handler, log)
+}

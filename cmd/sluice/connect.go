@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/sluice-media/sluice/handlers/ops"
+	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/sqs"
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// backends are what both the API and the workers stand on.
+type backends struct {
+	Database sagas.Config    `embed:"" prefix:"database-"`
+	S3       storage.Config  `embed:"" prefix:"s3-"`
+	SQS      sqs.Config      `embed:"" prefix:"sqs-"`
+	Pipeline pipeline.Config `embed:""`
+
+	ClamdTestSignatures bool `help:"Warn, in /readyz and the log, that the scanner knows test signatures only."`
+}
+
+// Validate reports every mistake at once.
+func (b backends) Validate() error {
+	return errors.Join(b.Database.Validate(), b.S3.Validate(), b.SQS.Validate(), b.Pipeline.Validate())
+}
+
+// connected are the backends in use.
+type connected struct {
+	pool       *pgxpool.Pool
+	store      *sagas.Store
+	objects    *storage.Client
+	queues     *sqs.Queues
+	sqsMetrics *sqs.Metrics
+	publisher  *sqs.Publisher
+	runner     *pipeline.Runner
+	registry   *prometheus.Registry
+
+	testSignatures bool
+}
+
+// connect opens everything; close is its counterpart.
+func (b backends) connect(ctx context.Context, log *slog.Logger) (*connected, error) {
+	aws, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("loading AWS credentials: %w", err)
+	}
+	pool, err := sagas.Connect(ctx, b.Database)
+	if err != nil {
+		return nil, err
+	}
+	if b.ClamdTestSignatures {
+		log.Warn("the scanner knows test signatures only")
+	}
+	c := &connected{testSignatures: b.ClamdTestSignatures, pool: pool, store: sagas.NewStore(pool, worker()), registry: prometheus.NewRegistry()}
+	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c.objects = storage.New(aws, b.S3)
+	c.queues = sqs.NewQueues(sqs.NewClient(aws, b.SQS), b.SQS.Prefix)
+	c.sqsMetrics = sqs.NewMetrics(c.registry)
+	c.publisher = sqs.NewPublisher(c.queues, c.sqsMetrics)
+	c.runner = pipeline.NewRunner(b.Pipeline, c.store, c.publisher, pipeline.NewMetrics(c.registry), log)
+	return c, nil
+}
+
+// close sends what is still to be sent and lets go of the connections.
+func (c *connected) close() error {
+	err := c.publisher.Close()
+	c.pool.Close()
+	return err
+}
+
+// checks are what /readyz asks.
+func (c *connected) checks() []ops.Check {
+	checks := []ops.Check{
+		ops.Ping("database", func(ctx context.Context) error { return sagas.CheckSchema(ctx, c.pool) }),
+		ops.Ping("s3", c.objects.Ping),
+		ops.Ping("sqs", func(ctx context.Context) error {
+			_, _, _, err := c.queues.Depth(ctx, pipeline.EventsTopic)
+			return err
+		}),
+	}
+	if c.testSignatures {
+		checks = append(checks, ops.Check{Name: "signatures", Run: func(context.Context) (string, error) {
+			return "test signatures only", nil
+		}})
+	}
+	return checks
+}
+
+// worker names this process in the history.
+func worker() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}

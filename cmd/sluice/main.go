@@ -1,0 +1,105 @@
+// Sluice is an upload backend: an API that hands out presigned URLs, and workers that check, scan, render and
+// publish what was uploaded.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes besides 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type program struct {
+	LogLevel  slog.Level `help:"Least severe events to log: debug, info, warn or error." default:"info"`
+	LogFormat string     `help:"How to log: ${enum}." enum:"text,json" default:"text"`
+
+	API     apiCommand     `cmd:"" name:"api" help:"Serve the upload API."`
+	Worker  workerCommand  `cmd:"" help:"Run stages of the pipeline."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date."`
+	Upload  uploadCmd      `cmd:"" help:"Upload files and wait until they are ready."`
+	Status  statusCmd      `cmd:"" help:"Show how far an upload has come."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run parses args and runs the command they name. It returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var p program
+	code := -1
+	parser, err := kong.New(&p,
+		kong.Name("sluice"),
+		kong.Description("The upload backend that lets through only what should pass."),
+		kong.PostBuild(nameVariables),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(c int) { code = c }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return complain(stderr, err, exitFailed)
+	}
+	command, err := parser.Parse(args)
+	if code >= 0 { // --help has done its work
+		return code
+	}
+	if err != nil {
+		return complain(stderr, err, exitUsage)
+	}
+	log := p.logger(stderr)
+	if err := command.Run(log); err != nil {
+		if _, ok := errors.AsType[*configError](err); ok {
+			return complain(stderr, err, exitUsage)
+		}
+		return complain(stderr, err, exitFailed)
+	}
+	return 0
+}
+
+// nameVariables gives every flag that names no environment variable its own: --s3-endpoint is SLUICE_S3_ENDPOINT.
+// (kong.DefaultEnvars would make SLUICE_S_3_ENDPOINT of it.)
+func nameVariables(k *kong.Kong) error {
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok && flag.Name != "help" && len(flag.Envs) == 0 {
+			flag.Envs = []string{"SLUICE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))}
+			flag.Tag.Envs = flag.Envs // for the help
+		}
+		return next(nil)
+	})
+}
+
+func (p *program) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: p.LogLevel}
+	if p.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func complain(w io.Writer, err error, code int) int {
+	_, _ = fmt.Fprintf(w, "sluice: %v\n", err) // there is nobody left to tell
+	return code
+}
+
+// configError is a mistake of whoever started the program, found by a command.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
