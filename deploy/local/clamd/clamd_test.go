@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"image"
 	"image/jpeg"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sluice-media/sluice/deploy/local/clamd"
+	"github.com/sluice-media/sluice/deploy/local/localtest"
 	"github.com/sluice-media/sluice/deploy/local/supervise"
 )
 
@@ -29,20 +31,11 @@ type testBundle struct {
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	// Not t.TempDir: its parents are closed to other accounts, and this folder belongs to the daemon's.
-	dir, err := os.MkdirTemp("", "clamd-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
 	b := &testBundle{
 		supervisor: &supervise.Supervisor{Logs: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))},
-		config:     clamd.Config{Dir: dir, Port: freePort(t)},
+		config:     clamd.Config{Dir: localtest.Folder(t), Port: localtest.Port(t)},
 	}
+	var err error
 	b.service, err = clamd.Launch(t.Context(), b.supervisor, b.config)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +109,7 @@ func TestUnreachableMirrorChangesNothing(t *testing.T) {
 	updater := &clamd.Updater{
 		Supervisor: b.supervisor,
 		Config:     b.config,
-		Mirror:     "http://" + (clamd.Config{Port: freePort(t)}).Address(),
+		Mirror:     "http://" + (clamd.Config{Port: localtest.Port(t)}).Address(),
 		Logger:     slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -181,7 +174,7 @@ func scan(t *testing.T, network, address string, content []byte) string {
 		t.Fatal(err)
 	}
 	reply, err := bufio.NewReader(connection).ReadString(0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	return strings.TrimSuffix(reply, "\x00")
@@ -202,14 +195,4 @@ func withComment(photo []byte, comment string) []byte {
 	segment := binary.BigEndian.AppendUint16([]byte{0xff, 0xfe}, uint16(len(comment)+2))
 	segment = append(segment, comment...)
 	return append(append(bytes.Clone(photo[:startOfImage]), segment...), photo[startOfImage:]...)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }

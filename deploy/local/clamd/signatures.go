@@ -13,10 +13,10 @@ import (
 const (
 	// TestMarker makes any file that contains it infected, as InfectedByMarker.
 	TestMarker = "SLUICE-TEST-MALWARE-0001"
-	// InfectedByMarker and InfectedByEICAR are the names that clamd reports: it marks signatures that are not
-	// ClamAV's own.
+	// InfectedByMarker is what clamd calls a file with TestMarker. It marks signatures that are not ClamAV's own.
 	InfectedByMarker = "Sluice.Test.Marker.UNOFFICIAL"
-	InfectedByEICAR  = "Sluice.Test.EICAR.UNOFFICIAL"
+	// InfectedByEICAR is what clamd calls a file with EICAR's string.
+	InfectedByEICAR = "Sluice.Test.EICAR.UNOFFICIAL"
 
 	testSignatures = "sluice-test.ndb"
 )

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,6 +21,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/sluice-media/sluice/deploy/local/edge"
+	"github.com/sluice-media/sluice/deploy/local/localtest"
 	"github.com/sluice-media/sluice/deploy/local/s3"
 	"github.com/sluice-media/sluice/deploy/local/supervise"
 )
@@ -34,16 +34,6 @@ type testBundle struct {
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	// Not t.TempDir: its parents are closed to other accounts, and this folder belongs to nginx's.
-	dir, err := os.MkdirTemp("", "edge-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
 	server, err := s3.Start(t.Context(), s3.Config{
 		Dir: t.TempDir(), Addr: "127.0.0.1:0", Region: "us-east-1",
 		RootAccessKey: "root", RootSecretKey: "root-secret",
@@ -64,7 +54,7 @@ func setup(t *testing.T) *testBundle {
 	}
 
 	b.config = edge.Config{
-		Dir: dir, Port: freePort(t), Origin: server.Endpoint(), Region: "us-east-1", Bucket: "media",
+		Dir: localtest.Folder(t), Port: localtest.Port(t), Origin: server.Endpoint(), Region: "us-east-1", Bucket: "media",
 		AccessKey: "cdn", SecretKey: "cdn-secret",
 	}
 	supervisor := &supervise.Supervisor{Logs: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
@@ -379,14 +369,4 @@ func randomBytes(t *testing.T, size int) []byte {
 		t.Fatal(err)
 	}
 	return content
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sluice-media/sluice/deploy/local/localtest"
 	"github.com/sluice-media/sluice/deploy/local/postgres"
 	"github.com/sluice-media/sluice/deploy/local/privilege"
 	"github.com/sluice-media/sluice/deploy/local/supervise"
@@ -29,19 +30,9 @@ type testBundle struct {
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	// Not t.TempDir: its parents are closed to other accounts, and this folder belongs to the server's.
-	dir, err := os.MkdirTemp("", "postgres-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
 	return &testBundle{
 		supervisor: &supervise.Supervisor{Logs: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))},
-		config:     postgres.Config{Dir: dir, Port: freePort(t), Password: "s3cret 'quoted' @:/?"},
+		config:     postgres.Config{Dir: localtest.Folder(t), Port: localtest.Port(t), Password: "s3cret 'quoted' @:/?"},
 	}
 }
 
@@ -100,7 +91,7 @@ func TestClusterSurvivesEveryEnd(t *testing.T) {
 		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the restarted server", func() bool {
+		localtest.Eventually(t, "the restarted server", func() bool {
 			got, err := b.query(t.Context(), "SELECT word FROM kept")
 			return err == nil && got == "first" && service.PID() != killed
 		})
@@ -180,28 +171,4 @@ func startStranger(t *testing.T) int {
 		_ = stranger.Wait()
 	})
 	return stranger.Process.Pid
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	limit := time.After(30 * time.Second)
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for !holds() {
-		select {
-		case <-limit:
-			t.Fatalf("waited in vain for %s", what)
-		case <-poll.C:
-		}
-	}
 }

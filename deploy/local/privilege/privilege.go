@@ -70,12 +70,18 @@ func (a *Account) Own(dir string, mode fs.FileMode) error {
 	if a == nil {
 		return nil
 	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	// What is inside may belong to the account already: a Root follows no link that leads out.
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, int(a.UID), int(a.GID))
+		return root.Lchown(path, int(a.UID), int(a.GID))
 	})
+	return errors.Join(err, root.Close())
 }
 
 // Blocked returns the nearest-to-root folder on the way to dir, dir included, that the account may not enter, or ""

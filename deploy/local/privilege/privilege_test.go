@@ -6,19 +6,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sluice-media/sluice/deploy/local/localtest"
 	"github.com/sluice-media/sluice/deploy/local/privilege"
 )
 
 func TestBlockedFindsTheClosedParent(t *testing.T) {
 	account := &privilege.Account{Name: "stranger", UID: 60001, GID: 60001}
-	base, err := os.MkdirTemp("", "privilege-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(base) })
-	if err := os.Chmod(base, 0o711); err != nil {
-		t.Fatal(err)
-	}
+	base := localtest.Folder(t)
 	closed := filepath.Join(base, "closed")
 	inside := filepath.Join(closed, "inside", "not-yet-there")
 	if err := os.Mkdir(closed, 0o700); err != nil {
@@ -73,7 +67,7 @@ func TestDropFromRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != account.UID {
-		t.Fatalf("owner of a nested folder is %d, want %d", uid, account.UID)
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Uid != account.UID {
+		t.Fatalf("owner of a nested folder: %+v, want user %d", info.Sys(), account.UID)
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sluice-media/sluice/deploy/local/localtest"
 	"github.com/sluice-media/sluice/deploy/local/prometheus"
 	"github.com/sluice-media/sluice/deploy/local/supervise"
 )
@@ -27,14 +26,8 @@ func TestTargetsAreScraped(t *testing.T) {
 	}))
 	defer target.Close()
 
-	// Not t.TempDir: its parents are closed to other accounts, and this folder belongs to the server's.
-	dir, err := os.MkdirTemp("", "prometheus-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	config := prometheus.Config{
-		Dir: dir, Port: freePort(t),
+		Dir: localtest.Folder(t), Port: localtest.Port(t),
 		Targets: map[string]string{"api": strings.TrimPrefix(target.URL, "http://")},
 	}
 	supervisor := &supervise.Supervisor{Logs: t.TempDir(), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
@@ -87,14 +80,4 @@ func answer(ctx context.Context, t *testing.T, config prometheus.Config) string 
 		return ""
 	}
 	return fmt.Sprint(found.Data.Result[0].Value[1])
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -46,7 +46,7 @@ func (p *process) run(spec Spec, output *output, started chan<- error) {
 		started <- err
 		return
 	}
-	command := exec.Command(spec.Path, spec.Args...) //nolint:gosec // Running programs by path is what a supervisor does.
+	command := exec.Command(spec.Path, spec.Args...) //nolint:gosec,noctx // A supervisor runs programs by path and ends them politely.
 	command.Dir = spec.Dir
 	if spec.Env != nil {
 		command.Env = spec.Env()

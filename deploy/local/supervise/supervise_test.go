@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-media/sluice/deploy/local/localtest"
 	"github.com/sluice-media/sluice/deploy/local/supervise"
 )
 
@@ -79,16 +80,14 @@ func TestKilledServiceIsRestarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := service.PID()
-	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+	started := func() int { return strings.Count(b.log(t, "web"), "started") }
+	localtest.Eventually(t, "the first words", func() bool { return started() == 1 })
+	if err := syscall.Kill(service.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a second process", func() bool { return service.PID() != 0 && service.PID() != first })
+	localtest.Eventually(t, "the first words of a second process", func() bool { return started() == 2 })
 	if err := service.Stop(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-	if got := strings.Count(b.log(t, "web"), "started"); got != 2 {
-		t.Fatalf("the log shows %d starts, want 2", got)
 	}
 	if !strings.Contains(b.shown.String(), "restarting") {
 		t.Fatalf("the death was not logged: %s", b.shown)
@@ -102,7 +101,7 @@ func TestLeftoversOfAKilledServiceAreKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	child := 0
-	eventually(t, "the child's pid", func() bool {
+	localtest.Eventually(t, "the child's pid", func() bool {
 		data, _ := os.ReadFile(filepath.Join(b.dir, "child"))
 		child, _ = strconv.Atoi(strings.TrimSpace(string(data)))
 		return child != 0
@@ -110,7 +109,7 @@ func TestLeftoversOfAKilledServiceAreKilled(t *testing.T) {
 	if err := syscall.Kill(service.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the child's end", func() bool { return !alive(child) })
+	localtest.Eventually(t, "the child's end", func() bool { return !alive(child) })
 	if err := service.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -183,14 +182,14 @@ func TestRestartSeesTheNewEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the first value", func() bool { return strings.Contains(b.log(t, "web"), "value is old") })
+	localtest.Eventually(t, "the first value", func() bool { return strings.Contains(b.log(t, "web"), "value is old") })
 	mu.Lock()
 	value = "new"
 	mu.Unlock()
 	if err := service.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the second value", func() bool { return strings.Contains(b.log(t, "web"), "value is new") })
+	localtest.Eventually(t, "the second value", func() bool { return strings.Contains(b.log(t, "web"), "value is new") })
 	if err := service.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -241,13 +240,13 @@ func TestNothingSurvivesTheSupervisor(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	self := exec.Command(os.Args[0], "-test.run=^TestNothingSurvivesTheSupervisor$") //nolint:gosec // This very test.
+	self := exec.Command(os.Args[0], "-test.run=^TestNothingSurvivesTheSupervisor$")
 	self.Env = append(os.Environ(), supervisorRole+"="+dir)
 	if err := self.Start(); err != nil {
 		t.Fatal(err)
 	}
 	pid := 0
-	eventually(t, "the service's pid", func() bool {
+	localtest.Eventually(t, "the service's pid", func() bool {
 		data, _ := os.ReadFile(filepath.Join(dir, "pid"))
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(data)))
 		return pid != 0
@@ -256,7 +255,7 @@ func TestNothingSurvivesTheSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = self.Wait()
-	eventually(t, "the service's end", func() bool { return !alive(pid) })
+	localtest.Eventually(t, "the service's end", func() bool { return !alive(pid) })
 }
 
 func deadline(t *testing.T) context.Context {
@@ -264,20 +263,6 @@ func deadline(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	limit := time.After(10 * time.Second)
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for !holds() {
-		select {
-		case <-limit:
-			t.Fatalf("waited in vain for %s", what)
-		case <-poll.C:
-		}
-	}
 }
 
 // alive tells whether the process runs; a zombie does not.
