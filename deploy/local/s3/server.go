@@ -88,12 +88,12 @@ type Account struct {
 
 // Server is a running S3 server.
 type Server struct {
-	endpoint string
-	cfg      Config
-	events   *notifier
-	stop     context.CancelFunc
-	stopped  chan struct{} // closed after runErr is set
-	runErr   error
+	addr    string
+	cfg     Config
+	events  *notifier
+	stop    context.CancelFunc
+	stopped chan struct{} // closed after runErr is set
+	runErr  error
 }
 
 // Start starts a server, which listens when Start returns. ctx bounds the
@@ -178,11 +178,11 @@ func start(ctx context.Context, cfg Config) (_ *Server, err error) {
 
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	server := &Server{
-		endpoint: "http://" + addr,
-		cfg:      cfg,
-		events:   newNotifier(cfg.Notifications, cfg.Faults, cfg.Logger),
-		stop:     stop,
-		stopped:  make(chan struct{}),
+		addr:    addr,
+		cfg:     cfg,
+		events:  newNotifier(cfg.Notifications, cfg.Faults, cfg.Logger),
+		stop:    stop,
+		stopped: make(chan struct{}),
 	}
 	listening := make(chan struct{})
 	gateway := &embedgw.Config{
@@ -228,15 +228,18 @@ func (s *Server) run(ctx context.Context, be backend.Backend, gateway *embedgw.C
 	close(s.stopped)
 }
 
+// Addr returns the host:port that the server listens on.
+func (s *Server) Addr() string { return s.addr }
+
 // Endpoint returns the server's base URL, for example http://127.0.0.1:8082.
-func (s *Server) Endpoint() string { return s.endpoint }
+func (s *Server) Endpoint() string { return "http://" + s.addr }
 
 // Faults returns what disturbs the server's notifications.
 func (s *Server) Faults() *Faults { return s.cfg.Faults }
 
 // RootClient returns a client with the root credentials.
 func (s *Server) RootClient() *awss3.Client {
-	return NewClient(s.endpoint, s.cfg.Region, s.cfg.RootAccessKey, s.cfg.RootSecretKey)
+	return NewClient(s.Endpoint(), s.cfg.Region, s.cfg.RootAccessKey, s.cfg.RootSecretKey)
 }
 
 // Close finishes the requests under way (for ten seconds at most), then

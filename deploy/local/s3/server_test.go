@@ -163,6 +163,7 @@ func do(t *testing.T, request *http.Request) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = response.Body.Close() }()
 	return answer{request: request, status: response.StatusCode, header: response.Header, body: readAll(t, response.Body)}
 }
 
