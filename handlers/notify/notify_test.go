@@ -193,8 +193,9 @@ func TestRunReadsLittleOfAnEndlessAnswer(t *testing.T) {
 		t.Error(err)
 	}
 	server.Close() // waits for the handler, which ends with its connection
-	if sent.Load() == 0 {
-		t.Error("the receiver sent nothing")
+	const buffers = 64 << 20 // generously, what the sockets hold
+	if n := sent.Load(); n == 0 || n > buffers {
+		t.Errorf("the receiver could send %d bytes", n)
 	}
 }
 

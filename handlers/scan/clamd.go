@@ -155,11 +155,9 @@ func fill(p []byte, file io.Reader) (n int, err error) {
 // the NUL or is followed by anything is none. A connection that was reset after a whole reply, as when the
 // daemon did not want all of the file, gives that reply and an error.
 func receive(conn io.Reader) (string, error) {
-	data, err := io.ReadAll(io.LimitReader(conn, maxReply+1))
+	data, err := io.ReadAll(io.LimitReader(conn, maxReply))
 	reply, terminated := bytes.CutSuffix(data, []byte{0})
 	switch {
-	case len(data) > maxReply:
-		return "", fmt.Errorf("a reply of more than %d bytes", maxReply)
 	case len(reply) == 0:
 		return "", errors.Join(errors.New("no reply"), err)
 	case !terminated || bytes.IndexByte(reply, 0) >= 0:
