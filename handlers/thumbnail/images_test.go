@@ -267,13 +267,22 @@ func look(t testing.TB, r Rendition) image.Image {
 // checkColor allows for what JPEG loses.
 func checkColor(t testing.TB, m image.Image, x, y int, want color.NRGBA, tolerance int) {
 	t.Helper()
-	got := color.NRGBAModel.Convert(m.At(x, y)).(color.NRGBA)
+	got := nrgba(t, m.At(x, y))
 	for _, d := range []int{int(got.R) - int(want.R), int(got.G) - int(want.G), int(got.B) - int(want.B), int(got.A) - int(want.A)} {
 		if max(d, -d) > tolerance {
 			t.Errorf("pixel %d, %d is %v, want %v within %d", x, y, got, want, tolerance)
 			return
 		}
 	}
+}
+
+func nrgba(t testing.TB, c color.Color) color.NRGBA {
+	t.Helper()
+	n, ok := color.NRGBAModel.Convert(c).(color.NRGBA)
+	if !ok {
+		t.Fatalf("%v is not an NRGBA color", c)
+	}
+	return n
 }
 
 // checkQuarters looks at the corners of a picture that shows quarters.

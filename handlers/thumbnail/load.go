@@ -22,7 +22,8 @@ type loadOptions struct {
 }
 
 // planLoad chooses how to decode src so that its longer side is at least side pixels, with as little work as that
-// takes: a JPEG decoder that shrinks by 8 leaves out 63 of 64 sums.
+// takes: a JPEG decoder that shrinks by 8 leaves out 63 of 64 sums. The shorter side keeps a pixel: libvips aborts the
+// process over an image without any.
 func planLoad(f format, h header, scans jpegScans, side int) loadOptions {
 	o := loadOptions{format: f, shrink: 1, lenient: scans.odd}
 	for o.shrink < 8 && max(h.width, h.height) >= 2*o.shrink*side && min(h.width, h.height) >= 2*o.shrink {
@@ -43,6 +44,7 @@ func (o loadOptions) String() string {
 		options = append(options, fmt.Sprintf("shrink=%d", o.shrink))
 	case formatWebP:
 		options = append(options, fmt.Sprintf("scale=%g", 1/float64(o.shrink)))
+	case formatPNG: // has no such option
 	}
 	return "[" + strings.Join(options, ",") + "]"
 }

@@ -44,10 +44,10 @@ func TestSizes(t *testing.T) {
 		size   int
 		ww, wh int
 	}{
-		{"landscape", 1200, 900, 200, 200, 150},
-		{"portrait", 900, 1200, 200, 150, 200},
+		{"landscape", 900, 600, 200, 200, 133},
+		{"portrait", 600, 900, 200, 133, 200},
 		{"square", 500, 500, 200, 200, 200},
-		{"not a multiple of the shrink on load", 1613, 1009, 200, 200, 125},
+		{"not a multiple of the shrink on load", 813, 509, 200, 200, 125},
 		{"just larger", 201, 100, 200, 200, 100},
 		{"the same", 200, 120, 200, 200, 120},
 		{"never enlarged", 150, 100, 200, 150, 100},
@@ -59,7 +59,7 @@ func TestSizes(t *testing.T) {
 		for f, encode := range encoders {
 			t.Run(fmt.Sprintf("%s %s", c.name, f), func(t *testing.T) {
 				// The larger second size makes the first come from it and not from the source.
-				m := render(t, encode(t, quarters(c.w, c.h)), c.size, 1000)
+				m := render(t, encode(t, quarters(c.w, c.h)), c.size, 450)
 				if m.Width != c.w || m.Height != c.h {
 					t.Errorf("the source is said to be %d × %d", m.Width, m.Height)
 				}
@@ -155,7 +155,7 @@ func TestTransparencyIsKept(t *testing.T) {
 					t.Errorf("the transparent half has alpha %#x", a)
 				}
 				for x := range r.Width {
-					if c := color.NRGBAModel.Convert(m.At(x, r.Height/2)).(color.NRGBA); c.A > 128 && c.R < 180 {
+					if c := nrgba(t, m.At(x, r.Height/2)); c.A > 128 && c.R < 180 {
 						t.Errorf("%d px: pixel %d is %v: the colour beneath bled into it", r.Size, x, c)
 					}
 				}
@@ -196,6 +196,19 @@ func TestCancelledContext(t *testing.T) {
 	r := NewRenderer(config(40))
 	if _, err := r.Render(ctx, asPNG(t, quarters(80, 80))); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
+	}
+}
+
+func TestCancelledBetweenRenditions(t *testing.T) {
+	r := NewRenderer(config(40, 60))
+	p, err := decode(asPNG(t, quarters(80, 80)), loadOptions{format: formatPNG, shrink: 1}, 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if made, err := r.renditions(ctx, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %d renditions and %v, want the context's error", len(made), err)
 	}
 }
 

@@ -71,49 +71,50 @@ lowest_alpha(VipsImage *in, double *lowest)
 	return failed;
 }
 
-static int
-drop_opaque_alpha(VipsImage *in, VipsImage **out)
+static VipsImage *
+drop_opaque_alpha(VipsImage *in)
 {
+	VipsImage *opaque;
 	double lowest = 0;
 
 	if (vips_image_hasalpha(in) && lowest_alpha(in, &lowest))
-		return -1;
-	if (lowest == 255)
-		return vips_extract_band(in, out, 0, "n", in->Bands - 1, NULL);
-	*out = g_object_ref(in);
-	return 0;
+		return NULL;
+	if (lowest < 255)
+		return g_object_ref(in);
+	if (vips_extract_band(in, &opaque, 0, "n", in->Bands - 1, NULL))
+		return NULL;
+	return opaque;
 }
 
-int
-sluice_fit(VipsImage *in, int side, VipsImage **out)
+VipsImage *
+sluice_fit(VipsImage *in, int side)
 {
-	VipsImage *fitted;
+	VipsImage *fitted, *memory;
 
 	/* Shrinks first and rotates by the orientation then; weighs colours by alpha while shrinking. */
 	if (vips_thumbnail_image(in, &fitted, side, "height", side, "size", VIPS_SIZE_DOWN, NULL))
-		return -1;
-	*out = vips_image_copy_memory(fitted);
+		return NULL;
+	memory = vips_image_copy_memory(fitted);
 	g_object_unref(fitted);
-	return *out ? 0 : -1;
+	return memory;
 }
 
-int
-sluice_decode(const void *buf, size_t len, const char *options, int side, VipsImage **out)
+VipsImage *
+sluice_decode(const void *buf, size_t len, const char *options, int side)
 {
-	VipsImage *source, *fitted, *srgb;
-	int failed;
+	VipsImage *source, *fitted, *srgb, *out;
 
 	if (!(source = vips_image_new_from_buffer(buf, len, options, NULL)))
-		return -1;
-	failed = sluice_fit(source, side, &fitted);
+		return NULL;
+	fitted = sluice_fit(source, side);
 	g_object_unref(source);
-	if (failed)
-		return -1;
+	if (!fitted)
+		return NULL;
 	srgb = to_srgb(fitted);
 	g_object_unref(fitted);
-	failed = drop_opaque_alpha(srgb, out);
+	out = drop_opaque_alpha(srgb);
 	g_object_unref(srgb);
-	return failed;
+	return out;
 }
 
 int
@@ -122,8 +123,12 @@ sluice_has_alpha(VipsImage *in)
 	return vips_image_hasalpha(in);
 }
 
-int
-sluice_save_png(VipsImage *in, void **buf, size_t *len)
+void *
+sluice_save_png(VipsImage *in, size_t *len)
 {
-	return vips_pngsave_buffer(in, buf, len, "compression", 0, "filter", VIPS_FOREIGN_PNG_FILTER_NONE, "strip", TRUE, NULL);
+	void *buf;
+
+	if (vips_pngsave_buffer(in, &buf, len, "compression", 0, "filter", VIPS_FOREIGN_PNG_FILTER_NONE, "strip", TRUE, NULL))
+		return NULL;
+	return buf;
 }

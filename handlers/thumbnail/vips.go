@@ -50,20 +50,20 @@ type pixels struct{ image *C.VipsImage }
 func decode(src []byte, o loadOptions, side int) (pixels, error) {
 	options := C.CString(o.String())
 	defer C.free(unsafe.Pointer(options))
-	var p pixels
-	if C.sluice_decode(unsafe.Pointer(&src[0]), C.size_t(len(src)), options, C.int(side), &p.image) != 0 {
+	image := C.sluice_decode(unsafe.Pointer(&src[0]), C.size_t(len(src)), options, C.int(side))
+	if image == nil {
 		return pixels{}, vipsError()
 	}
-	return p, nil
+	return pixels{image}, nil
 }
 
 // fit returns the same picture for a square of side pixels.
 func (p pixels) fit(side int) (pixels, error) {
-	var smaller pixels
-	if C.sluice_fit(p.image, C.int(side), &smaller.image) != 0 {
+	image := C.sluice_fit(p.image, C.int(side))
+	if image == nil {
 		return pixels{}, fmt.Errorf("shrinking to %d px: %w", side, vipsError())
 	}
-	return smaller, nil
+	return pixels{image}, nil
 }
 
 func (p pixels) width() int     { return int(C.vips_image_get_width(p.image)) }
@@ -73,9 +73,9 @@ func (p pixels) free()          { C.g_object_unref(C.gpointer(p.image)) }
 
 // png returns the pixels as a PNG without compression.
 func (p pixels) png() ([]byte, error) {
-	var data unsafe.Pointer
 	var n C.size_t
-	if C.sluice_save_png(p.image, &data, &n) != 0 {
+	data := C.sluice_save_png(p.image, &n)
+	if data == nil {
 		return nil, fmt.Errorf("saving as png: %w", vipsError())
 	}
 	defer C.g_free(C.gpointer(data))

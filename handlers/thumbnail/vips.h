@@ -12,7 +12,10 @@ typedef struct {
 	int interlaced;  /* progressive JPEG, interlaced PNG */
 } SluiceHeader;
 
-/* Functions that return int give 0, or -1 and leave the reason in libvips' error buffer. None keeps buf. */
+/*
+ * A function that fails returns -1 or NULL and leaves the reason in libvips' error buffer. None keeps buf. The
+ * caller owns what is returned: an image is given back by g_object_unref, bytes by g_free.
+ */
 
 /* Blocks every loader of libvips but those that read JPEG, PNG and WebP from memory, in the whole process. */
 void sluice_restrict(void);
@@ -24,14 +27,14 @@ int sluice_header(const void *buf, size_t len, SluiceHeader *header);
  * Decodes all of buf and fits it in a square of side pixels, never enlarging: upright, 8 bits, sRGB or grey, in
  * memory, with an alpha channel only where something shows through. options are those of the loader.
  */
-int sluice_decode(const void *buf, size_t len, const char *options, int side, VipsImage **out);
+VipsImage *sluice_decode(const void *buf, size_t len, const char *options, int side);
 
 /* Fits an image of sluice_decode in a smaller square. */
-int sluice_fit(VipsImage *in, int side, VipsImage **out);
+VipsImage *sluice_fit(VipsImage *in, int side);
 
 int sluice_has_alpha(VipsImage *in);
 
-/* Saves as PNG without compression or metadata. The caller frees buf by g_free. */
-int sluice_save_png(VipsImage *in, void **buf, size_t *len);
+/* Saves as PNG without compression or metadata. */
+void *sluice_save_png(VipsImage *in, size_t *len);
 
 #endif
