@@ -192,7 +192,7 @@ func TestRunReadsLittleOfAnEndlessAnswer(t *testing.T) {
 	if _, err := stageFor(server).Run(t.Context(), readyUpload()); err != nil {
 		t.Error(err)
 	}
-	server.Close() // waits for the handler, which ends with its connection
+	server.Close()           // waits for the handler, which ends with its connection
 	const buffers = 64 << 20 // generously, what the sockets hold
 	if n := sent.Load(); n == 0 || n > buffers {
 		t.Errorf("the receiver could send %d bytes", n)
