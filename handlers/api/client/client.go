@@ -84,7 +84,9 @@ func (c *Client) Wait(ctx context.Context, id string, onChange func(v1.Upload)) 
 	for {
 		news, newTag, err := c.getIfChanged(ctx, id, etag)
 		switch {
-		case err != nil && (!temporary(err) || ctx.Err() != nil):
+		case ctx.Err() != nil:
+			return u, fmt.Errorf("waiting for upload %s: %w", id, context.Cause(ctx))
+		case err != nil && !temporary(err):
 			return u, err
 		case err == nil && news.Version > u.Version:
 			u, etag, pause = news, newTag, firstPause
@@ -97,7 +99,6 @@ func (c *Client) Wait(ctx context.Context, id string, onChange func(v1.Upload)) 
 		}
 		select {
 		case <-ctx.Done():
-			return u, errors.Join(fmt.Errorf("waiting for upload %s: %w", id, context.Cause(ctx)), err)
 		case <-time.After(pause):
 		}
 		pause = min(longPause, pause*3/2)
