@@ -28,7 +28,7 @@ func showBanner(out io.Writer, p *product, took time.Duration) error {
 		"Metrics":    "http://" + address(p.ports.metrics()) + "/metrics",
 		"Prometheus": prometheusURL,
 		"Official":   p.clamdConfig().Official(),
-		"Data":       p.shown(p.layout.data),
+		"Data":       strings.TrimPrefix(p.shown(p.layout.data), "./"),
 		"Env":        p.shown(p.layout.environment()),
 		"Logs":       p.shown(p.layout.logs()),
 		"Token":      p.variables.get("SLUICE_TOKEN"),

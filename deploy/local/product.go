@@ -56,12 +56,17 @@ func (p *product) startAll(ctx context.Context) error {
 		p.process("api", healthy("http://"+address(p.ports.api()))),
 		p.process("worker", healthy("http://"+address(p.ports.metrics()))),
 	} {
-		service, err := p.supervisor.Start(ctx, process)
+		service, err := p.supervisor.Launch(ctx, process)
 		if err != nil {
 			return err
 		}
 		p.lifecycle.onStop(process.Name, service.Stop)
 		p.processes = append(p.processes, service)
+	}
+	for _, process := range p.processes {
+		if err := process.WaitReady(ctx); err != nil {
+			return err
+		}
 	}
 	return p.monitor(ctx)
 }

@@ -127,12 +127,14 @@ func (s Spec) withDefaults() Spec {
 
 // WaitReady returns nil when the service answers, and an error when it gave up starting or ctx ended before.
 func (s *Service) WaitReady(ctx context.Context) error {
+	began := time.Now()
 	poll := time.NewTicker(readyPoll)
 	defer poll.Stop()
 	for {
 		err := s.check(ctx)
 		if err == nil {
 			s.settle()
+			s.logger.Info("service ready", "waited", time.Since(began).Round(time.Millisecond))
 			return nil
 		}
 		select {
