@@ -31,5 +31,5 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // wholeSeconds returns d in seconds, rounded up: SQS counts visibility in seconds.
 func wholeSeconds(d time.Duration) int32 {
-	return int32((d + time.Second - 1) / time.Second) //nolint:gosec // at most maxVisibility
+	return int32((d + time.Second - 1) / time.Second)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -99,7 +100,7 @@ func (b *testBundle) publish(n int) {
 	b.t.Helper()
 	messages := make([]*message.Message, n)
 	for i := range messages {
-		messages[i] = message.NewMessage(fmt.Sprint(i), []byte(`{}`))
+		messages[i] = message.NewMessage(strconv.Itoa(i), []byte(`{}`))
 	}
 	if err := b.publisher().Publish(topic, messages...); err != nil {
 		b.t.Fatal(err)

@@ -131,7 +131,7 @@ func (p *Publisher) hand(ctx context.Context, topic string, outs []outgoing) err
 	if err != nil {
 		return err
 	}
-	sender, err := p.sender(topic, url)
+	sender, err := p.sender(topic, url) //nolint:contextcheck // it sends for many callers, and outlives each
 	if err != nil {
 		return err
 	}

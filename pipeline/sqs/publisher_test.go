@@ -3,10 +3,11 @@ package sqs_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestConcurrentPublishesShareRequests(t *testing.T) {
 	var calls sync.WaitGroup
 	for i := range total {
 		calls.Go(func() {
-			if err := publisher.Publish(topic, message.NewMessage(fmt.Sprint(i), nil)); err != nil {
+			if err := publisher.Publish(topic, message.NewMessage(strconv.Itoa(i), nil)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -68,7 +69,7 @@ func TestLargeMessagesAreSplit(t *testing.T) {
 	b := newBundle(t)
 	messages := make([]*message.Message, 10)
 	for i := range messages {
-		messages[i] = message.NewMessage(fmt.Sprint(i), []byte(`"`+strings.Repeat("x", 100<<10)+`"`))
+		messages[i] = message.NewMessage(strconv.Itoa(i), []byte(`"`+strings.Repeat("x", 100<<10)+`"`))
 	}
 	if err := b.publisher().Publish(topic, messages...); err != nil {
 		t.Fatal(err)
@@ -146,18 +147,76 @@ func TestPublishEndsWithTheMessagesContext(t *testing.T) {
 		return next.Do(r)
 	})
 	publisher := b.publisher()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	err := publisher.Publish(topic, message.NewMessageWithContext(ctx, "one", nil))
-	if !errors.Is(err, context.DeadlineExceeded) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	published := make(chan error)
+	go func() { published <- publisher.Publish(topic, message.NewMessageWithContext(ctx, "one", nil)) }()
+	b.eventually("the message on its way", func() bool { return b.requests.count("SendMessageBatch") == 1 })
+	cancel(errAway)
+	if err := <-published; !errors.Is(err, errAway) {
 		t.Errorf("error is %v", err)
 	}
+
+	closed := make(chan error, 1)
+	go func() { closed <- publisher.Close() }()
+	select {
+	case err := <-closed:
+		t.Fatalf("closed before what had been handed over was sent: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
 	close(release)
-	if err := publisher.Close(); err != nil {
+	if err := <-closed; err != nil {
 		t.Error(err)
 	}
-	b.depth(1, 0) // closing sent it all the same
+	if visible, _ := b.Depth(topic); visible != 1 {
+		t.Errorf("%d messages sent when closed", visible)
+	}
 	if err := publisher.Publish(topic, message.NewMessage("two", nil)); !errors.Is(err, sqs.ErrClosed) {
 		t.Errorf("publishing after Close: %v", err)
+	}
+}
+
+// TestCloseWaitsForPublishes closes a publisher while more calls wait for a sender than there are.
+func TestCloseWaitsForPublishes(t *testing.T) {
+	t.Parallel()
+	const calls, each = 20, 10
+	b := newBundle(t)
+	release := make(chan struct{})
+	b.requests.on("SendMessageBatch", func(r *http.Request, _ int, next awssqs.HTTPClient) (*http.Response, error) {
+		<-release
+		return next.Do(r)
+	})
+	publisher := b.publisher()
+	messages := make([]*message.Message, each)
+	for i := range messages {
+		messages[i] = message.NewMessage(strconv.Itoa(i), nil)
+	}
+	var sent atomic.Int64
+	var publishing sync.WaitGroup
+	for range calls {
+		publishing.Go(func() {
+			switch err := publisher.Publish(topic, messages...); {
+			case err == nil:
+				sent.Add(each)
+			case !errors.Is(err, sqs.ErrClosed):
+				t.Error(err)
+			}
+		})
+	}
+	b.eventually("all senders busy", func() bool { return b.requests.count("SendMessageBatch") == 8 })
+	closed := make(chan error, 1)
+	go func() { closed <- publisher.Close() }()
+	b.eventually("closed to new messages", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		return errors.Is(publisher.Publish(topic, message.NewMessageWithContext(ctx, "late", nil)), sqs.ErrClosed)
+	})
+	close(release)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	publishing.Wait()
+	if visible, _ := b.Depth(topic); visible < sent.Load() || sent.Load() < 8*each {
+		t.Errorf("%d messages in the queue, %d sent", visible, sent.Load())
 	}
 }

@@ -22,7 +22,7 @@ const (
 
 // addReceiver starts another receiver if there are fewer than one for every ten slots.
 func (s *subscription) addReceiver(ctx context.Context) {
-	most := int32((s.config.Slots + maxBatchEntries - 1) / maxBatchEntries) //nolint:gosec // nobody has that many slots
+	most := int32((s.config.Slots + maxBatchEntries - 1) / maxBatchEntries)
 	if s.polling.Add(1) > most {
 		s.polling.Add(-1)
 		return
@@ -85,7 +85,7 @@ func (s *subscription) poll(ctx context.Context, limit int) ([]types.Message, er
 
 	output, err := s.client.ReceiveMessage(polling, &awssqs.ReceiveMessageInput{
 		QueueUrl:                    aws.String(s.url),
-		MaxNumberOfMessages:         int32(limit), //nolint:gosec // at most maxBatchEntries
+		MaxNumberOfMessages:         int32(limit),
 		WaitTimeSeconds:             wholeSeconds(pollWait),
 		VisibilityTimeout:           wholeSeconds(s.config.VisibilityTimeout),
 		MessageSystemAttributeNames: receivedAttributes,

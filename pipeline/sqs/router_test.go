@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func TestRouterHandlesEveryMessage(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	for i := range total {
-		id, want := fmt.Sprint(i), 1
+		id, want := strconv.Itoa(i), 1
 		if id[0] == '7' {
 			want = 2
 		}

@@ -75,7 +75,7 @@ func (s *Server) create(ctx context.Context, topic string, attributes map[string
 	if err != nil {
 		s.t.Fatalf("create queue %q: %v", name, err)
 	}
-	s.t.Cleanup(func() {
+	s.t.Cleanup(func() { //nolint:contextcheck // the test's own context has ended by then
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 		defer cancel()
 		if _, err := s.Client.DeleteQueue(ctx, &awssqs.DeleteQueueInput{QueueUrl: queue.QueueUrl}); err != nil {
