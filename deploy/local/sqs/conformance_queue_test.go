@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -142,11 +143,11 @@ func checkListQueues(q *testQueue) {
 func checkAttributeBounds(q *testQueue) {
 	for name, bounds := range numericAttributes {
 		for _, good := range []int{bounds.min, bounds.max} {
-			if err := q.set(q.url, map[string]string{name: fmt.Sprint(good)}); err != nil {
+			if err := q.set(q.url, map[string]string{name: strconv.Itoa(good)}); err != nil {
 				q.Errorf("%s=%d: %v", name, good, err)
 			}
 		}
-		for _, bad := range []string{fmt.Sprint(bounds.min - 1), fmt.Sprint(bounds.max + 1), "", "x", "1.5"} {
+		for _, bad := range []string{strconv.Itoa(bounds.min - 1), strconv.Itoa(bounds.max + 1), "", "x", "1.5"} {
 			err := q.set(q.url, map[string]string{name: bad})
 			if err == nil {
 				q.Errorf("%s=%q was accepted", name, bad)
@@ -298,7 +299,7 @@ func checkTags(q *testQueue) {
 	}
 	many := make(map[string]string)
 	for i := range maxTags + 1 {
-		many[fmt.Sprint(i)] = "x"
+		many[strconv.Itoa(i)] = "x"
 	}
 	_, err = q.client.TagQueue(q.Context(), &awssqs.TagQueueInput{QueueUrl: tagged.QueueUrl, Tags: many})
 	wantError(q, err, codeInvalidParameterValue)

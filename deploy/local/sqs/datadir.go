@@ -37,11 +37,11 @@ func openDataDir(path string, logger *slog.Logger) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return nil, fmt.Errorf("create data folder: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the operator's folder
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { // #nosec G115 -- a descriptor
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("data folder %s is in use by another process: %w", path, err), lock.Close())
 	}
 	return &dataDir{path: path, lock: lock, logger: logger}, nil
@@ -105,7 +105,7 @@ func (d *dataDir) recover(apply func(record) error) (*os.File, int64, error) {
 	}
 	var size int64
 	for i, number := range journals {
-		if want := first + uint64(i); number != want { // #nosec G115 -- a small index
+		if want := first + uint64(i); number != want {
 			return nil, 0, fmt.Errorf("journal %d is missing from %s", want, d.path)
 		}
 		path := d.file(journalPrefix, number)
@@ -185,7 +185,7 @@ func (d *dataDir) removeBefore(number uint64) error {
 
 // readFile reads the records of one file and returns how many bytes were good.
 func readFile(path string, apply func(record) error) (good int64, err error) {
-	file, err := os.Open(path) // #nosec G304 -- a file of the data folder
+	file, err := os.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("open state: %w", err)
 	}
@@ -203,7 +203,7 @@ func readFile(path string, apply func(record) error) (good int64, err error) {
 
 // writeRecords makes a file of records, on disk when it returns.
 func writeRecords(path string, records []record) (size int64, err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) // #nosec G304 -- a file of the data folder
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, err
 	}

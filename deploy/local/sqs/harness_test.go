@@ -23,6 +23,7 @@ const (
 )
 
 func testConfig(tb testing.TB, dir string) Config {
+	tb.Helper()
 	return Config{
 		Dir: dir, Region: testRegion, AccountID: testAccount,
 		Credentials: map[string]string{testAccessKey: testSecretKey},

@@ -55,7 +55,7 @@ func serveUntilKilled(dir string) error {
 // kills it.
 func startChild(tb testing.TB, dir string) (url string, kill func()) {
 	tb.Helper()
-	child := exec.CommandContext(tb.Context(), os.Args[0]) // #nosec G204 G702 -- this test
+	child := exec.CommandContext(tb.Context(), os.Args[0])
 	child.Env = append(os.Environ(), childDir+"="+dir)
 	child.Stderr = tb.Output()
 	out, err := child.StdoutPipe()
@@ -135,6 +135,7 @@ func urlOfNew(tb testing.TB, client *awssqs.Client, name string) *string {
 }
 
 func sendUntilFailure(tb testing.TB, client *awssqs.Client, queue *string, l *ledger, prefix string, answers *atomic.Int64) {
+	tb.Helper()
 	for n := 0; ; n++ {
 		var entries []types.SendMessageBatchRequestEntry
 		for i := range 3 {
@@ -154,6 +155,7 @@ func sendUntilFailure(tb testing.TB, client *awssqs.Client, queue *string, l *le
 
 // consumeUntilFailure deletes two of three messages and releases the third.
 func consumeUntilFailure(tb testing.TB, client *awssqs.Client, queue *string, l *ledger, answers *atomic.Int64) {
+	tb.Helper()
 	for n := 0; ; n++ {
 		out, err := client.ReceiveMessage(tb.Context(), &awssqs.ReceiveMessageInput{QueueUrl: queue, WaitTimeSeconds: 20, VisibilityTimeout: 600})
 		if err != nil {

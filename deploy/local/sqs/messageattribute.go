@@ -118,7 +118,7 @@ func md5OfAttributes(attributes map[string]attributeValue) string {
 	const stringKind, binaryKind = 1, 2
 	var b []byte
 	field := func(s string) {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s))) // #nosec G115 -- bounded by the message size
+		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
 		b = append(b, s...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {

@@ -27,14 +27,17 @@ func (r receipt) handle() string {
 // parseReceipt reads a receipt handle of the queue with the given id. It
 // returns ReceiptHandleIsInvalid for anything else.
 func parseReceipt(handle string, queue uint64) (receipt, error) {
-	raw, err := base64.URLEncoding.Strict().DecodeString(handle)
-	if err != nil || len(raw) != receiptLength {
-		return receipt{}, errorf(codeReceiptHandleIsInvalid, "the input receipt handle %q is not a valid receipt handle", handle)
+	raw, err := base64.URLEncoding.DecodeString(handle)
+	var r receipt
+	if err == nil && len(raw) == receiptLength {
+		r = receipt{
+			queue: binary.BigEndian.Uint64(raw),
+			seq:   binary.BigEndian.Uint64(raw[8:]),
+			lease: binary.BigEndian.Uint64(raw[16:]),
+		}
 	}
-	r := receipt{
-		queue: binary.BigEndian.Uint64(raw),
-		seq:   binary.BigEndian.Uint64(raw[8:]),
-		lease: binary.BigEndian.Uint64(raw[16:]),
+	if r.handle() != handle {
+		return receipt{}, errorf(codeReceiptHandleIsInvalid, "the input receipt handle %q is not a valid receipt handle", handle)
 	}
 	if r.queue != queue {
 		return receipt{}, errorf(codeReceiptHandleIsInvalid, "the input receipt handle %q is not from this queue", handle)

@@ -79,7 +79,7 @@ func TestRecoveryIsExact(t *testing.T) {
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
-			random := rand.New(rand.NewPCG(seed, 0)) // #nosec G404 -- to be repeatable
+			random := rand.New(rand.NewPCG(seed, 0))
 			// Half of the time snapshots are taken in the background.
 			compactAt := []int64{4 << 10, defaultCompactAt}[seed%2]
 			server, err := open(testConfig(t, dir), compactAt)

@@ -3,6 +3,7 @@ package sqs
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -34,7 +35,7 @@ func parseRedrivePolicy(value string) (*redrivePolicy, error) {
 		return nil, err
 	}
 	if in.DeadLetterTargetARN == "" {
-		return nil, fmt.Errorf("deadLetterTargetArn is mandatory")
+		return nil, errors.New("deadLetterTargetArn is mandatory")
 	}
 	policy := &redrivePolicy{deadLetterARN: in.DeadLetterTargetARN, maxReceiveCount: defaultMaxReceiveCount}
 	if in.MaxReceiveCount != "" {
@@ -47,8 +48,8 @@ func parseRedrivePolicy(value string) (*redrivePolicy, error) {
 	return policy, nil
 }
 
-// String is the policy's canonical JSON.
-func (p *redrivePolicy) String() string {
+// canonical is the policy's JSON, always in the same form.
+func (p *redrivePolicy) canonical() (string, error) {
 	return encodePolicy(redrivePolicyJSON{p.deadLetterARN, json.Number(strconv.Itoa(p.maxReceiveCount))})
 }
 
@@ -86,8 +87,8 @@ func parseRedriveAllowPolicy(value string) (*redriveAllowPolicy, error) {
 	return policy, nil
 }
 
-// String is the policy's canonical JSON.
-func (p *redriveAllowPolicy) String() string { return encodePolicy(p) }
+// canonical is the policy's JSON, always in the same form.
+func (p *redriveAllowPolicy) canonical() (string, error) { return encodePolicy(p) }
 
 // allows tells whether the queue with the ARN may use this policy's queue as
 // its dead-letter queue. A nil policy allows every queue.
@@ -104,14 +105,16 @@ func decodePolicy(value string, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return fmt.Errorf("malformed policy: %w", err)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return fmt.Errorf("malformed policy: text after the JSON object")
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("malformed policy: text after the JSON object")
 	}
 	return nil
 }
 
-func encodePolicy(policy any) string {
-	// Strings and numbers always encode.
-	encoded, _ := json.Marshal(policy)
-	return string(encoded)
+func encodePolicy(policy any) (string, error) {
+	encoded, err := json.Marshal(policy)
+	if err != nil {
+		return "", fmt.Errorf("encode policy: %w", err)
+	}
+	return string(encoded), nil
 }

@@ -119,7 +119,7 @@ func canonicalAttribute(name, value string) (string, error) {
 		if err != nil {
 			return "", invalidAttributeValue(name, "%v", err)
 		}
-		return policy.String(), nil
+		return policy.canonical()
 	case attrRedriveAllowPolicy:
 		if value == "" {
 			return "", nil
@@ -128,7 +128,7 @@ func canonicalAttribute(name, value string) (string, error) {
 		if err != nil {
 			return "", invalidAttributeValue(name, "%v", err)
 		}
-		return policy.String(), nil
+		return policy.canonical()
 	case attrPolicy:
 		if value != "" && !json.Valid([]byte(value)) {
 			return "", invalidAttributeValue(name, "it must be a JSON document")

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -162,7 +163,7 @@ func parseAuthorization(header string) (authorization, error) {
 	}
 	scope := strings.Split(fields["Credential"], "/")
 	if len(scope) != 5 {
-		return auth, fmt.Errorf("the credential must be ACCESS_KEY/DATE/REGION/SERVICE/aws4_request")
+		return auth, errors.New("the credential must be ACCESS_KEY/DATE/REGION/SERVICE/aws4_request")
 	}
 	auth.accessKey, auth.date, auth.region, auth.service, auth.terminator = scope[0], scope[1], scope[2], scope[3], scope[4]
 	auth.signedHeaders = strings.Split(fields["SignedHeaders"], ";")

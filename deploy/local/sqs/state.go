@@ -87,15 +87,22 @@ func (s *Server) apply(r record) error {
 		if err != nil {
 			return err
 		}
-		s.noteSeq(r.Message.Seq)
-		q.insert(r.Message.message())
-		return nil
+		return s.applyInsert(q, r.Message)
 	case r.Task != nil:
 		s.tasks.restore(*r.Task)
 		return nil
 	default:
 		return s.applyToMessage(r)
 	}
+}
+
+func (s *Server) applyInsert(q *queue, r *messageRecord) error {
+	if q.messages[r.Seq] != nil {
+		return fmt.Errorf("queue %s has message %d already", q.name, r.Seq)
+	}
+	s.noteSeq(r.Seq)
+	q.insert(r.message())
+	return nil
 }
 
 func (s *Server) applyQueue(r *queueRecord) error {
@@ -143,6 +150,9 @@ func (s *Server) applyToMessage(r record) error {
 		to, err := s.recorded(r.Move.To)
 		if err != nil {
 			return err
+		}
+		if to.messages[r.Move.Seq] != nil {
+			return fmt.Errorf("queue %s has message %d already", to.name, r.Move.Seq)
 		}
 		s.noteSeq(r.Move.Seq)
 		from.move(to, m, *r.Move)
