@@ -170,6 +170,9 @@ func TestRestartKeepsObjectsAndMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.put(t, "uploads/late", "content")
+	if got := first.attributes(t, eventsQueue)["ApproximateNumberOfMessages"]; got != "1" {
+		t.Errorf("%s events before the late one, want 1", got)
+	}
 	first.close(t)
 
 	second := startTestBundle(t, cfg)

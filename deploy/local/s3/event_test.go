@@ -67,6 +67,20 @@ func TestEventKeysAreFormEncoded(t *testing.T) {
 	}
 }
 
+func FuzzEncodedKeysDecode(f *testing.F) {
+	f.Add("uploads/a b+c%2F.jpg")
+	f.Add("uploads/\x00\xff\u65e5")
+	f.Fuzz(func(t *testing.T, key string) {
+		encoded := encodeKey(key)
+		if decoded, err := url.QueryUnescape(encoded); err != nil || decoded != key {
+			t.Errorf("key %q is encoded as %q, which decodes to %q, %v", key, encoded, decoded, err)
+		}
+		if strings.Count(encoded, "/") != strings.Count(key, "/") || strings.Contains(encoded, "%2F") {
+			t.Errorf("key %q is encoded as %q: slashes are not kept", key, encoded)
+		}
+	})
+}
+
 func TestEventDescribesThePut(t *testing.T) {
 	b := newTestBundle(t)
 	before := time.Now().Add(-time.Second)

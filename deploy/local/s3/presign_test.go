@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,4 +126,30 @@ func TestPresignedPutRefusesOtherUploads(t *testing.T) {
 	if events := b.events.records(t); len(events) != 0 {
 		t.Errorf("refused PUTs caused events: %+v", events)
 	}
+}
+
+func TestOnlyOneOfManyPutsCreatesTheKey(t *testing.T) {
+	const clients = 16
+	b := newTestBundle(t)
+	content := []byte("the content that was promised")
+	signed := presignPut(t, b, "uploads/a.jpg", content)
+	statuses := make([]int, clients)
+	var wg sync.WaitGroup
+	for i := range statuses {
+		request := newRequest(t, http.MethodPut, signed.URL, signed.SignedHeader, content)
+		wg.Go(func() {
+			got, err := roundTrip(request)
+			if err != nil {
+				t.Error(err)
+			}
+			statuses[i] = got.status
+		})
+	}
+	wg.Wait()
+	slices.Sort(statuses)
+	want := append([]int{http.StatusOK}, slices.Repeat([]int{http.StatusPreconditionFailed}, clients-1)...)
+	if !slices.Equal(statuses, want) {
+		t.Errorf("statuses %v, want one 200 and else 412", statuses)
+	}
+	b.events.only(t)
 }

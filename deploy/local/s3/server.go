@@ -26,10 +26,7 @@ import (
 	"sync"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend"
-	"github.com/versity/versitygw/backend/meta"
-	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
 	"github.com/versity/versitygw/s3api"
 )
@@ -37,9 +34,7 @@ import (
 const (
 	maxConnections = 10_000
 	maxRequests    = 5_000
-	maxParts       = 10_000  // per multipart upload, as in S3
-	maxCopySize    = 5 << 30 // bytes per CopyObject, as in S3
-	folderMode     = 0o700
+	maxParts       = 10_000 // per multipart upload, as in S3
 )
 
 // ErrRunning is returned by Start while another server runs in this process.
@@ -69,21 +64,6 @@ type Config struct {
 	Faults *Faults
 	// Logger gets the server's own messages. Nil discards them.
 	Logger *slog.Logger
-}
-
-// Role says what an account may do beyond what bucket policies allow it.
-type Role string
-
-// The roles of an Account.
-const (
-	RoleUser  Role = "user"  // nothing
-	RoleAdmin Role = "admin" // everything
-)
-
-// Account is a pair of credentials besides the root's.
-type Account struct {
-	AccessKey, SecretKey string
-	Role                 Role // RoleUser when empty
 }
 
 // Server is a running S3 server.
@@ -258,73 +238,6 @@ func (s *Server) Close(ctx context.Context) error {
 		return fmt.Errorf("stop S3 server: %w", s.runErr)
 	}
 	return nil
-}
-
-// openStore opens the folder of objects and the one of their old versions.
-func openStore(dir string) (*posix.Posix, error) {
-	objects, versions := filepath.Join(dir, "objects"), filepath.Join(dir, "versions")
-	for _, folder := range []string{objects, versions} {
-		if err := os.MkdirAll(folder, folderMode); err != nil {
-			return nil, fmt.Errorf("create the data folder: %w", err)
-		}
-	}
-	attributes := meta.XattrMeta{}
-	if err := attributes.Test(objects); err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", dir, err)
-	}
-	var store *posix.Posix
-	err := withoutStdout(func() (err error) {
-		store, err = posix.New(objects, attributes, posix.PosixOpts{
-			VersioningDir:       versions,
-			CopyObjectThreshold: maxCopySize,
-			Concurrency:         maxRequests,
-		})
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open the data folder: %w", err)
-	}
-	return store, nil
-}
-
-// withoutStdout calls f while os.Stdout leads nowhere, because the storage
-// backend prints a banner and standard output belongs to the command that
-// runs on the local stack.
-func withoutStdout(f func() error) error {
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("silence standard output: %w", err)
-	}
-	stdout := os.Stdout
-	os.Stdout = null
-	defer func() { os.Stdout = stdout }()
-	return errors.Join(f(), null.Close())
-}
-
-// openAccounts opens the folder of accounts and makes cfg.Accounts true in it.
-func openAccounts(dir string, cfg Config) (auth.IAMService, error) {
-	if err := os.MkdirAll(dir, folderMode); err != nil {
-		return nil, fmt.Errorf("create the accounts folder: %w", err)
-	}
-	root := auth.Account{Access: cfg.RootAccessKey, Secret: cfg.RootSecretKey, Role: auth.RoleAdmin}
-	accounts, err := auth.NewInternal(root, dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the accounts: %w", err)
-	}
-	for _, account := range cfg.Accounts {
-		if account.Role == "" {
-			account.Role = RoleUser
-		}
-		role := auth.Role(account.Role)
-		err := accounts.CreateAccount(auth.Account{Access: account.AccessKey, Secret: account.SecretKey, Role: role})
-		if errors.Is(err, auth.ErrUserExists) {
-			err = accounts.UpdateUserAccount(account.AccessKey, auth.MutableProps{Secret: &account.SecretKey, Role: role})
-		}
-		if err != nil {
-			return nil, fmt.Errorf("set up account %s: %w", account.AccessKey, err)
-		}
-	}
-	return accounts, nil
 }
 
 // resolveAddr replaces port 0, which the gateway could not report back, by a

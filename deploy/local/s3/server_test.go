@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -157,18 +158,28 @@ type answer struct {
 	body    string
 }
 
+// roundTrip makes a request and reads the response.
+func roundTrip(request *http.Request) (answer, error) {
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return answer{request: request, status: response.StatusCode, header: response.Header, body: string(body)}, err
+}
+
 func do(t *testing.T, request *http.Request) answer {
 	t.Helper()
-	response, err := http.DefaultClient.Do(request)
+	got, err := roundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	return answer{request: request, status: response.StatusCode, header: response.Header, body: readAll(t, response.Body)}
+	return got
 }
 
-// send makes a request without credentials of its own.
-func send(t *testing.T, method, url string, header http.Header, body []byte) answer {
+// newRequest makes a request without credentials of its own.
+func newRequest(t *testing.T, method, url string, header http.Header, body []byte) *http.Request {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 	if err != nil {
@@ -180,7 +191,12 @@ func send(t *testing.T, method, url string, header http.Header, body []byte) ans
 		}
 		request.Header[name] = values
 	}
-	return do(t, request)
+	return request
+}
+
+func send(t *testing.T, method, url string, header http.Header, body []byte) answer {
+	t.Helper()
+	return do(t, newRequest(t, method, url, header, body))
 }
 
 func readAll(t *testing.T, body io.ReadCloser) string {
@@ -264,6 +280,31 @@ func TestCloseRestoresTheWorkingDirectory(t *testing.T) {
 	}
 	if after := workDir(t); after != before {
 		t.Errorf("working directory %s, want %s", after, before)
+	}
+}
+
+// Standard output belongs to the command that runs on the local stack.
+func TestServerPrintsNothing(t *testing.T) {
+	printed, err := os.Create(filepath.Join(t.TempDir(), "printed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = printed.Close() }()
+	stdout, stderr := os.Stdout, os.Stderr
+	os.Stdout, os.Stderr = printed, printed
+	t.Cleanup(func() { os.Stdout, os.Stderr = stdout, stderr })
+
+	t.Run("server", func(t *testing.T) {
+		b := newTestBundle(t)
+		b.put(t, incoming, "uploads/a", "x")
+		wantStatus(t, send(t, http.MethodGet, b.server.Endpoint()+"/"+incoming, nil, nil), http.StatusForbidden)
+	})
+	text, err := os.ReadFile(printed.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) != 0 {
+		t.Errorf("the server prints %q", text)
 	}
 }
 
