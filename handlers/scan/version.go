@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,8 +46,9 @@ const (
 	versionLifetime = time.Minute
 )
 
-// signatureAge is a gauge that asks the daemon when it is scraped, and at most once a minute. While the daemon
-// does not answer or has no official database there is no age, and so no gauge.
+// signatureAge is a gauge that asks the daemon when it is scraped, and at most once a minute. A daemon without the
+// official database is infinitely out of date, so that an alert on the age fires; of one that does not answer there
+// is no gauge.
 type signatureAge struct {
 	clamd *Clamd
 	desc  *prometheus.Desc
@@ -58,7 +60,7 @@ type signatureAge struct {
 
 func newSignatureAge(c *Clamd) *signatureAge {
 	return &signatureAge{clamd: c, desc: prometheus.NewDesc(
-		"sluice_clamd_signature_age_seconds", "Age of clamd's official signature database.", nil, nil)}
+		"sluice_clamd_signature_age_seconds", "Age of clamd's official signature database; +Inf without one.", nil, nil)}
 }
 
 // Describe implements prometheus.Collector.
@@ -66,23 +68,29 @@ func (g *signatureAge) Describe(ch chan<- *prometheus.Desc) { ch <- g.desc }
 
 // Collect implements prometheus.Collector.
 func (g *signatureAge) Collect(ch chan<- prometheus.Metric) {
-	if built := g.current(); !built.IsZero() {
-		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, time.Since(built).Seconds())
+	built, err := g.current()
+	if err != nil {
+		return
 	}
+	age := math.Inf(1)
+	if !built.IsZero() {
+		age = time.Since(built).Seconds()
+	}
+	ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, age)
 }
 
-func (g *signatureAge) current() time.Time {
+func (g *signatureAge) current() (time.Time, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if time.Since(g.asked) < versionLifetime {
-		return g.built
+		return g.built, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()
 	v, err := g.clamd.Version(ctx)
 	if err != nil {
-		return time.Time{}
+		return time.Time{}, err
 	}
 	g.built, g.asked = v.Built, time.Now()
-	return g.built
+	return g.built, nil
 }
