@@ -88,13 +88,17 @@ func TestBatchThatArrivesDuringShutdownIsGivenBack(t *testing.T) {
 	arrived := make(chan struct{})
 	b.requests.on("ReceiveMessage", func(r *http.Request, _ int, next awssqs.HTTPClient) (*http.Response, error) {
 		response, err := next.Do(r)
+		if err != nil {
+			return nil, err
+		}
 		close(arrived)
 		<-ctx.Done()
 		select {
-		case <-r.Context().Done(): // cut off: the answer is lost
 		case <-time.After(20 * time.Millisecond):
+			return response, nil
+		case <-r.Context().Done(): // cut off: the answer is lost
+			return nil, errors.Join(r.Context().Err(), response.Body.Close())
 		}
-		return response, err
 	})
 	b.publish(5)
 	messages := b.subscribe(ctx)
