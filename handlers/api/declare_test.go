@@ -106,6 +106,7 @@ func TestBadDeclarations(t *testing.T) {
 func TestGoodDeclarations(t *testing.T) {
 	b := newTestBundle(t)
 	for name, body := range map[string]string{
+		"largest body":     with("filename", `"a"`) + strings.Repeat(" ", maxBody-len(with("filename", `"a"`))),
 		"longest filename": with("filename", `"`+strings.Repeat("ü", 512)+`"`),
 		"path as filename": with("filename", `"../../etc/passwd"`),
 		"largest size":     with("size", "5368709120"),

@@ -76,7 +76,7 @@ func (s *server) logAccess(r *http.Request, rec *recorder, route string, took ti
 		slog.String("path", r.URL.Path),
 		slog.Int("status", rec.sent()),
 		slog.Int64("bytes", rec.bytes),
-		slog.Duration("took", took),
+		slog.Float64("seconds", took.Seconds()),
 	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		attrs = append(attrs, slog.String("remote", host))

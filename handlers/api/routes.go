@@ -1,11 +1,16 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
+	"os"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
 const (
@@ -74,7 +79,7 @@ func (s *server) routes() {
 
 // register adds an operation with what all of them share; fails are the errors that it can end in besides those.
 func register[I, O any](s *server, op huma.Operation, handle func(context.Context, *I) (*O, error), fails ...kind) {
-	op.MaxBodyBytes = maxBody + 1 // huma refuses a body of exactly this size too
+	op.MaxBodyBytes = -1 // bounded takes care of it
 	if slices.Contains(op.Tags, articleTag) {
 		op.Middlewares = append(op.Middlewares, articleDialect)
 	}
@@ -86,11 +91,29 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	if accepts(op.Security, "session") && op.Method != http.MethodGet {
 		fails = append(fails, crossOrigin)
 	}
+	op.Middlewares = append(op.Middlewares, s.bounded)
 	s.document(&op, fails)
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		return out, s.report(ctx, err)
 	})
+}
+
+// bounded reads the body before huma does, which would take one that breaks off for a mistake of the server's.
+func (s *server) bounded(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		s.refuse(ctx, bodyTooLarge.problem())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.refuse(ctx, bodyTimeout.problem())
+	case err != nil:
+		s.refuse(ctx, malformed.because("The body of the request broke off."))
+	default:
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next(ctx)
+	}
 }
 
 // uncached keeps answers out of caches, unless the operation says otherwise.

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -77,11 +79,44 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 			t.Errorf("%s %s: no Allow header", method, path)
 		}
 	}
-	for _, id := range []string{"x", "00000000-0000-0000-0000-000000000000", "%00", "..%2f..", "{01890a5d-ac96-774b-bcce-b302099a8057}", "01890A5D-AC96-774B-BCCE-B302099A8057"} {
+	u := b.begin(declaring(picture))
+	for _, id := range []string{
+		"x", "00000000-0000-0000-0000-000000000000", "%00", "..%2f..",
+		"{" + u.ID + "}", strings.ToUpper(u.ID), strings.ReplaceAll(u.ID, "-", ""), "urn:uuid:" + u.ID, // one name each
+	} {
 		wantProblem(t, b.call("GET", "/v1/uploads/"+id, "", b.as(b.token)...), http.StatusNotFound, "not_found")
 		wantProblem(t, b.call("POST", "/v1/uploads/"+id+"/complete", "", b.as(b.token)...), http.StatusNotFound, "not_found")
 	}
 	wantProblem(t, b.call("POST", "/v1/uploads", "<upload/>", append(b.as(b.token), "Content-Type", "text/xml")...), http.StatusUnsupportedMediaType, "unsupported_media_type")
+}
+
+// A client that goes away in the middle of its body has made a mistake; the server has not.
+func TestBodyThatBreaksOff(t *testing.T) {
+	b := newTestBundle(t)
+	address, err := net.ResolveTCPAddr("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.DialTCP("tcp", nil, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // nothing is left to lose
+	request := "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + b.token + "\r\nContent-Length: 100\r\n\r\n{"
+	if _, err := conn.Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // as above
+	if res.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d", res.StatusCode)
+	}
 }
 
 func TestFailuresInside(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"unicode/utf8"
 
@@ -18,8 +17,6 @@ var ofStatus = map[int]kind{
 	malformed.status:       malformed,
 	invalid.status:         invalid,
 	notAcceptable.status:   notAcceptable,
-	bodyTimeout.status:     bodyTimeout,
-	bodyTooLarge.status:    bodyTooLarge,
 	unsupportedBody.status: unsupportedBody,
 }
 
@@ -50,9 +47,11 @@ func fromHuma(e *huma.ErrorModel) *problem {
 		k = internal
 	}
 	p := k.problem()
-	p.Status = e.Status
-	if e.Status >= http.StatusInternalServerError {
+	if !ok {
 		return p
+	}
+	if len(e.Errors) == 0 {
+		p.Detail = e.Detail
 	}
 	for _, d := range e.Errors {
 		p.Errors = append(p.Errors, v1.Fault{Location: d.Location, Message: d.Message, Value: short(d.Value)})

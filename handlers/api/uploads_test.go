@@ -145,6 +145,17 @@ func TestCompleteUpload(t *testing.T) {
 	}
 }
 
+// The object may be gone from the bucket by then: what has moved on is not asked for again.
+func TestCompleteOfWhatHasMovedOn(t *testing.T) {
+	b := newTestBundle(t)
+	u := b.begin(declaring(picture))
+	b.advance(u.ID, sagas.Initiated, sagas.Uploaded, sagas.Facts{ETag: "x"}, sagas.Reason{})
+	res := b.call("POST", "/v1/uploads/"+u.ID+"/complete", "", b.as(b.token)...)
+	if res.status != http.StatusOK || res.header.Get("ETag") != `"2"` {
+		t.Errorf("%d %s", res.status, res.body)
+	}
+}
+
 func TestShowUpload(t *testing.T) {
 	b := newTestBundle(t)
 	u := b.begin(`{"filename":"a.png","content_type":"image/png","size":7}`)
