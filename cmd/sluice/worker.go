@@ -81,7 +81,7 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 		notify.New(c.Notify, c.MediaURL),
 	}
 
-	router, err := c.router(backends, stages, scanner, log)
+	router, err := c.router(backends, stages, scanner, log) //nolint:contextcheck // a handler's context comes with its message
 	if err != nil {
 		return err
 	}

@@ -12,16 +12,7 @@ import (
 	"time"
 )
 
-// call makes an API request with the development token and decodes the answer into out.
-func call(t *testing.T, method, path string, body, out any) int {
-	t.Helper()
-	code, err := tryCall(t, method, path, body, out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
-}
-
+// tryCall makes an API request with the development token and decodes the answer into out.
 func tryCall(t *testing.T, method, path string, body, out any) (int, error) {
 	t.Helper()
 	encoded, err := json.Marshal(body)

@@ -2,13 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 )
 
 func TestManyAtOnce(t *testing.T) {
 	const files, parallel = 200, 16
 	good := photo(t)
-	args := []string{"--parallel", fmt.Sprint(parallel)}
+	args := []string{"--parallel", strconv.Itoa(parallel)}
 	for i := range files {
 		args = append(args, file(t, fmt.Sprintf("%d.jpg", i), withComment(good, fmt.Sprint(t.Name(), i))))
 	}
