@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -41,7 +42,8 @@ func (c *execCommand) Run(ctx context.Context, console console) (err error) {
 	defer func() {
 		err = errors.Join(err, s.lifecycle.stop(context.WithoutCancel(ctx)))
 		if c.Keep {
-			_, _ = fmt.Fprintf(console.stderr, "sluice-local: data and logs are in %s\n", s.layout.data)
+			_, printErr := fmt.Fprintf(console.stderr, "sluice-local: data and logs are in %s\n", strings.Join(s.layout.folders(), " and "))
+			err = errors.Join(err, printErr)
 			return
 		}
 		err = errors.Join(err, s.layout.remove())

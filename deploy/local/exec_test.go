@@ -178,7 +178,7 @@ func TestEverythingIsThere(t *testing.T) {
 }
 
 func TestExecKeepsItsFolderOnRequest(t *testing.T) {
-	temporary := t.TempDir()
+	temporary := localtest.Folder(t)
 	p := start(t, []string{"TMPDIR=" + temporary}, "exec", "--keep", "--", "true")
 	if status := p.status(t); status != 0 {
 		t.Fatalf("status %d", status)

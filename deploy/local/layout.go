@@ -87,9 +87,21 @@ func (l layout) clearState() error {
 	return errors.Join(os.RemoveAll(l.state), os.MkdirAll(l.state, 0o711)) //nolint:gosec // Services under other accounts pass through.
 }
 
+// folders lists where everything is.
+func (l layout) folders() []string {
+	if l.separate() {
+		return []string{l.data, l.state}
+	}
+	return []string{l.data}
+}
+
 // remove deletes all of it.
 func (l layout) remove() error {
-	return errors.Join(os.RemoveAll(l.data), os.RemoveAll(l.state))
+	var failures []error
+	for _, folder := range l.folders() {
+		failures = append(failures, os.RemoveAll(folder))
+	}
+	return errors.Join(failures...)
 }
 
 // lock makes this process the only user of the folder. crashed tells that the one before did not end by itself.
