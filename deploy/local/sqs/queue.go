@@ -217,7 +217,6 @@ func (q *queue) move(to *queue, m *message, move moveRecord) {
 	q.remove(m)
 	m.seq = move.Seq
 	m.state = stateReady
-	m.lease = 0
 	m.earlier = m.receives
 	m.source = move.Source
 	if move.ID != "" {

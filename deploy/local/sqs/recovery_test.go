@@ -3,6 +3,7 @@ package sqs
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -19,23 +20,30 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// dump shows the whole state of a server, in a form to compare.
+// dump shows the whole state of a server, in a form to compare. It does not use
+// what snapshots are made with.
 func dump(tb testing.TB, s *Server) []string {
 	tb.Helper()
 	at := now()
 	s.queues.mu.Lock()
 	defer s.queues.mu.Unlock()
-	var records []record
+	lines := []string{fmt.Sprintf("last queue %d, last message %d", s.queues.lastID, s.lastSeq.Load())}
 	for _, q := range s.queues.inOrder() {
 		q.mu.Lock()
 		q.advance(at)
-		records = append(records, record{Queue: queueRecordOf(q)})
+		lines = append(lines, fmt.Sprintf("queue %d %s %v %v %d %d %d", q.id, q.name, q.settings.Load().values, q.tags, q.created, q.modified, q.purgedAt))
 		for _, seq := range slices.Sorted(maps.Keys(q.messages)) {
-			noted := messageRecordOf(q, q.messages[seq])
-			if noted.State == stateReady {
-				noted.VisibleAt = 0 // has no meaning
+			m := q.messages[seq]
+			visibleAt := m.visibleAt
+			if m.state == stateReady {
+				visibleAt = 0 // has no meaning
 			}
-			records = append(records, record{Message: noted})
+			content, err := json.Marshal(m.content)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			lines = append(lines, fmt.Sprintf("message %d %s: %q %d, sent %d, received %d %d, %d times and %d before, lease %d, from %q",
+				m.seq, content, m.state, visibleAt, m.sentAt, m.firstReceived, m.lastReceived, m.receives, m.earlier, m.lease, m.source))
 		}
 		if got := q.ready.Len() + q.inFlight + q.delayed; got != len(q.messages) || got != q.deadlines.Len() {
 			tb.Errorf("queue %s has %d messages, counts %d and watches %d", q.name, len(q.messages), got, q.deadlines.Len())
@@ -43,15 +51,9 @@ func dump(tb testing.TB, s *Server) []string {
 		q.mu.Unlock()
 	}
 	s.tasks.mu.Lock()
-	records = append(records, s.tasks.records()...)
-	s.tasks.mu.Unlock()
-	lines := make([]string, len(records))
-	for i, r := range records {
-		line, err := json.Marshal(r)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		lines[i] = string(line)
+	defer s.tasks.mu.Unlock()
+	for _, task := range s.tasks.tasks {
+		lines = append(lines, fmt.Sprintf("task %+v", *task))
 	}
 	return lines
 }
@@ -283,6 +285,63 @@ func TestDamageIsNotHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantBodies(t, dir, "first", "second")
+}
+
+// TestSnapshotKeepsNumbers: numbers of queues and messages that are gone are
+// not given out again.
+func TestSnapshotKeepsNumbers(t *testing.T) {
+	dir := t.TempDir()
+	server, err := Open(testConfig(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(server.CreateQueue(t.Context(), "q", nil), server.Send(t.Context(), "q", "x")); err != nil {
+		t.Fatal(err)
+	}
+	server.dropQueue(server.queues.named("q"))
+	if err := errors.Join(server.compact(), server.Close()); err != nil {
+		t.Fatal(err)
+	}
+	wantSameState(t, dump(t, openServer(t, dir)), dump(t, server))
+}
+
+// TestTornJournalBeforeAnother: only the newest journal can have an unfinished
+// end.
+func TestTornJournalBeforeAnother(t *testing.T) {
+	dir := t.TempDir()
+	sendTo(t, dir, "x")
+	journal := journalOf(t, dir)
+	content, err := os.ReadFile(journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(dir, journalPrefix+"0000000001")
+	if err := errors.Join(os.WriteFile(journal, content[:len(content)-1], 0o600), os.WriteFile(next, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(testConfig(t, dir)); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("opened with %v", err)
+	}
+}
+
+// TestExpiredStaysExpired: a longer retention period does not bring back, at
+// the next start, what had expired under the shorter one.
+func TestExpiredStaysExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		server, err := Open(testConfig(t, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := &testQueue{TB: t, server: server, client: clientOf("http://sqs.test", inProcess{server})}
+		q.url = q.create("q", map[string]string{attrMessageRetentionPeriod: "60"})
+		q.send("x")
+		time.Sleep(time.Minute)
+		if err := errors.Join(q.set(q.url, map[string]string{attrMessageRetentionPeriod: "3600"}), server.Close()); err != nil {
+			t.Fatal(err)
+		}
+		wantBodies(t, dir)
+	})
 }
 
 func TestMissingJournalIsNoticed(t *testing.T) {

@@ -1,12 +1,12 @@
 package sqs
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
@@ -80,6 +80,27 @@ func TestRedriveWithoutItsQueue(t *testing.T) {
 	})
 }
 
+// TestRedriveWhileItsQueueGoes: the dead-letter queue is deleted between being
+// found and being locked.
+func TestRedriveWhileItsQueueGoes(t *testing.T) {
+	inBubble(t, nil, func(q *testQueue) {
+		q.create("dead", nil)
+		if err := q.set(q.url, q.redrivePolicy("dead", 1)); err != nil {
+			q.Fatal(err)
+		}
+		q.send("x")
+		m := q.receiveOne(awssqs.ReceiveMessageInput{})
+		if err := q.changeVisibility(m.ReceiptHandle, 0); err != nil {
+			q.Fatal(err)
+		}
+		dead := q.server.queues.named("dead")
+		dead.mu.Lock()
+		dead.deleted = true
+		dead.mu.Unlock()
+		q.receiveOne(awssqs.ReceiveMessageInput{})
+	})
+}
+
 // TestRedriveChain: receives in the first queue do not count in the second.
 func TestRedriveChain(t *testing.T) {
 	inBubble(t, nil, func(q *testQueue) {
@@ -121,10 +142,11 @@ func TestRedriveInCircles(t *testing.T) {
 		q.send("x")
 	}
 	var consumers sync.WaitGroup
-	for _, url := range []string{q.url, other, q.url, other} {
+	for _, name := range []string{"q", "other", "q", "other"} {
+		queue := q.server.queues.named(name)
 		consumers.Go(func() {
-			for range 100 {
-				if _, err := q.client.ReceiveMessage(t.Context(), &awssqs.ReceiveMessageInput{QueueUrl: aws.String(url), MaxNumberOfMessages: 10}); err != nil {
+			for range 3000 {
+				if _, _, err := q.server.tryReceive(queue, receiveOptions{limit: 10}, nil); err != nil {
 					t.Error(err)
 					return
 				}
@@ -142,6 +164,30 @@ func TestRedriveInCircles(t *testing.T) {
 	if left != messages {
 		t.Errorf("%d messages are left, want %d", left, messages)
 	}
+}
+
+// TestLockOrder: whoever needs two queues takes the older one's mutex first, or
+// two such would wait for each other.
+func TestLockOrder(t *testing.T) {
+	older := newQueue(1, "older", "", 0, &settings{}, nil)
+	newer := newQueue(2, "newer", "", 0, &settings{}, nil)
+	older.mu.Lock()
+	started, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		close(started)
+		lockBoth(newer, older)()
+	}()
+	<-started
+	for range 10_000 {
+		if !newer.mu.TryLock() {
+			t.Fatal("the newer queue was locked first")
+		}
+		newer.mu.Unlock()
+		runtime.Gosched()
+	}
+	older.mu.Unlock()
+	<-done
 }
 
 // TestQueuesDoNotTick: polls that have ended leave no timer behind.

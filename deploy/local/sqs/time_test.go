@@ -151,6 +151,7 @@ func TestRetentionInDeadLetterQueue(t *testing.T) {
 			q.Fatal(err)
 		}
 		q.send("x")
+		time.Sleep(5 * time.Second)
 		q.receiveOne(awssqs.ReceiveMessageInput{})
 		if got := q.receive(awssqs.ReceiveMessageInput{WaitTimeSeconds: 20}); len(got) != 0 {
 			q.Error("received the message twice")
@@ -159,7 +160,9 @@ func TestRetentionInDeadLetterQueue(t *testing.T) {
 			q.Error("received the message twice")
 		}
 		q.wantCounts(dead, 1, 0, 0)
-		time.Sleep(39 * time.Second)
+		time.Sleep(33 * time.Second)
+		q.wantCounts(dead, 1, 0, 0)
+		time.Sleep(time.Second)
 		q.wantCounts(dead, 0, 0, 0)
 	})
 }
