@@ -207,7 +207,7 @@ func explain(err error) v1.Reason {
 	case err == nil:
 		return v1.Reason{}
 	case errors.As(err, &refused):
-		return v1.Reason{Code: refused.Code, Detail: err.Error()}
+		return v1.Reason{Code: refused.Code, Detail: refused.Explanation()}
 	case errors.As(err, new(*fs.PathError)):
 		return v1.Reason{Code: "unreadable", Detail: err.Error()}
 	case errors.Is(err, errNoOutcome):

@@ -23,12 +23,15 @@ type Error struct {
 }
 
 // Error implements error.
-func (e *Error) Error() string {
-	parts := []string{fmt.Sprintf("%s (%d %s)", e.Detail, e.Status, e.Code)}
+func (e *Error) Error() string { return fmt.Sprintf("%s (%d %s)", e.Explanation(), e.Status, e.Code) }
+
+// Explanation is what people need to know, faults included.
+func (e *Error) Explanation() string {
+	parts := []string{e.Detail}
 	for _, f := range e.Faults {
 		parts = append(parts, f.Location+": "+f.Message)
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, " ")
 }
 
 // connectionError is a request that may not have arrived.
