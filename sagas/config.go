@@ -6,12 +6,24 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
+
+// execModes are pgx's, by the names that it has for them in a connection string.
+var execModes = map[string]pgx.QueryExecMode{
+	"cache_statement": pgx.QueryExecModeCacheStatement,
+	"cache_describe":  pgx.QueryExecModeCacheDescribe,
+	"describe_exec":   pgx.QueryExecModeDescribeExec,
+	"exec":            pgx.QueryExecModeExec,
+	"simple_protocol": pgx.QueryExecModeSimpleProtocol,
+}
 
 // Config says where the database is.
 type Config struct {
 	URL            string        `help:"PostgreSQL connection string." default:"postgres://sluice@127.0.0.1:8084/sluice?sslmode=disable"`
+	DirectURL      string        `help:"PostgreSQL connection string that bypasses a pooler, for what needs a session of its own: migrations. Empty: the same as the other." default:""`
+	ExecMode       string        `help:"How statements are executed (${enum}). Behind a pooler in transaction mode: cache_describe, or exec. A default_query_exec_mode in the connection string comes first." enum:"cache_statement,cache_describe,describe_exec,exec,simple_protocol" default:"cache_statement"`
 	MaxConns       int32         `help:"Most connections that one process opens." default:"8"`
 	ConnectTimeout time.Duration `help:"How long to wait for a connection." default:"5s"`
 }
@@ -22,6 +34,12 @@ func (c Config) Validate() error {
 	if _, err := pgxpool.ParseConfig(c.URL); err != nil {
 		errs = append(errs, fmt.Errorf("database url: %w", err))
 	}
+	if _, err := pgxpool.ParseConfig(c.Direct().URL); err != nil {
+		errs = append(errs, fmt.Errorf("database direct-url: %w", err))
+	}
+	if _, ok := execModes[c.ExecMode]; !ok {
+		errs = append(errs, fmt.Errorf("database exec-mode: unknown mode %q", c.ExecMode))
+	}
 	if c.MaxConns < 1 {
 		errs = append(errs, fmt.Errorf("database max-conns: %d is less than 1", c.MaxConns))
 	}
@@ -31,14 +49,26 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Direct is the configuration of connections that must not go through a pooler.
+func (c Config) Direct() Config {
+	if c.DirectURL != "" {
+		c.URL = c.DirectURL
+	}
+	return c
+}
+
 // Connect opens the pool. It does not wait for the database: a server that is away shows at the first query.
 func Connect(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 	conf, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("parsing the database url: %w", err)
 	}
+	if mode, ok := execModes[c.ExecMode]; ok && conf.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		conf.ConnConfig.DefaultQueryExecMode = mode
+	}
 	conf.MaxConns = c.MaxConns
 	conf.ConnConfig.ConnectTimeout = c.ConnectTimeout
+	conf.PingTimeout = c.ConnectTimeout
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database pool: %w", err)

@@ -21,7 +21,7 @@ WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
 		declared_type, declared_size, declared_sha256, metadata, expires_at)
 	VALUES (@id, @tenant, @owner, @state, @method, @filename, @bucket, @key,
-		@type, @size, @sha256, @metadata, now() + @lifetime)
+		@type, @size, @sha256, @metadata::jsonb, now() + @lifetime)
 	RETURNING *
 ), logged AS (
 	INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
@@ -41,7 +41,7 @@ WITH moved AS (
 		observed_sha256 = coalesce(@sha256, observed_sha256),
 		width           = coalesce(@width, width),
 		height          = coalesce(@height, height),
-		variants        = coalesce(@variants, variants),
+		variants        = coalesce(@variants::jsonb, variants),
 		reason_code     = coalesce(@code, reason_code),
 		reason_detail   = coalesce(@detail, reason_detail)
 	WHERE id = @id AND state = @from AND (@from::text <> @to OR notified_at IS NULL)
@@ -53,6 +53,18 @@ WITH moved AS (
 		@started_at, clock_timestamp(), @code, @detail FROM moved
 )
 SELECT ` + uploadColumns + ` FROM moved`
+
+const loadSQL = `SELECT ` + uploadColumns + ` FROM uploads WHERE id = @id`
+
+// advancedSQL yields the upload if this change was made to it. An upload makes each move once, so the row of the
+// history is the change's own unless two tries of one process read the database's clock in the same microsecond;
+// then both count as made, which costs a message sent twice.
+const advancedSQL = `
+SELECT ` + uploadColumns + ` FROM uploads
+WHERE id = @id AND EXISTS (
+	SELECT FROM upload_transitions
+	WHERE upload_id = @id AND from_state = @from AND to_state = @to
+		AND stage = @stage AND worker = @worker AND started_at = @started_at)`
 
 const historySQL = `
 SELECT seq, stage, coalesce(from_state, ''), to_state, attempt, worker, started_at, finished_at,

@@ -1,9 +1,12 @@
 package sagas
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,16 +54,40 @@ type Beginning struct {
 	Lifetime time.Duration // from now until it expires if nothing arrives
 }
 
-// Begin writes the saga and the first row of its history in one statement.
+// matches reports whether u is what b began.
+func (b Beginning) matches(u Upload) bool {
+	return u.ID == b.ID && u.Owner == b.Owner && u.Method == b.Method && u.Filename == b.Filename &&
+		u.Bucket == b.Bucket && u.Key == b.Key && maps.Equal(u.Metadata, b.Metadata) &&
+		u.Declared.Type == b.Declared.Type && u.Declared.Size == b.Declared.Size &&
+		bytes.Equal(u.Declared.SHA256, b.Declared.SHA256)
+}
+
+// Begin writes the saga and the first row of its history in one statement. When the connection is lost before
+// the reply comes, it finds out whether the statement was committed.
 func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 	if b.Metadata == nil {
 		b.Metadata = map[string]string{}
 	}
-	u, err := s.one(ctx, beginSQL, pgx.NamedArgs{
+	metadata, err := jsonText(b.Metadata)
+	if err != nil {
+		return Upload{}, fmt.Errorf("encoding the metadata of upload %s: %w", b.ID, err)
+	}
+	args := pgx.NamedArgs{
 		"id": b.ID, "tenant": b.Owner.Tenant, "owner": b.Owner.Subject, "state": Initiated, "method": b.Method,
 		"filename": b.Filename, "bucket": b.Bucket, "key": b.Key, "type": b.Declared.Type,
-		"size": nullable(b.Declared.Size), "sha256": b.Declared.SHA256, "metadata": b.Metadata,
+		"size": nullable(b.Declared.Size), "sha256": b.Declared.SHA256, "metadata": metadata,
 		"lifetime": b.Lifetime, "worker": s.worker,
+	}
+	u, err := retry(ctx, func(unsure bool) (Upload, error) {
+		u, err := s.one(ctx, beginSQL, args)
+		if unsure && isDuplicate(err) {
+			began, lookErr := s.one(ctx, loadSQL, args)
+			if errors.Is(lookErr, ErrNotFound) || lookErr == nil && !b.matches(began) {
+				return u, err
+			}
+			return began, lookErr
+		}
+		return u, err
 	})
 	if err != nil {
 		return Upload{}, fmt.Errorf("beginning upload %s: %w", b.ID, err)
@@ -82,20 +109,34 @@ type Change struct {
 // Advance is the compare-and-set: it moves the upload from c.From to c.To, stores what was learned and appends
 // the transition, all in one statement, or returns ErrMoved and writes nothing. Moving an outcome to itself
 // records that it was delivered, once.
+//
+// When the connection is lost before the reply comes, it tries again: should the upload have moved by then, its
+// history says whether that was this change, and if so Advance returns the upload as it stands. The second try
+// comes before the look because the first may still be running: Postgres makes the second wait for it.
 func (s *Store) Advance(ctx context.Context, c Change) (Upload, error) {
 	if !c.From.CanBecome(c.To) {
 		return Upload{}, &IllegalTransitionError{From: c.From, To: c.To}
 	}
-	var variants any
+	var variants *string
 	if c.Facts.Variants != nil {
-		variants = c.Facts.Variants
+		var err error
+		if variants, err = jsonText(c.Facts.Variants); err != nil {
+			return Upload{}, fmt.Errorf("encoding the variants of upload %s: %w", c.ID, err)
+		}
 	}
-	u, err := s.one(ctx, advanceSQL, pgx.NamedArgs{
+	args := pgx.NamedArgs{
 		"id": c.ID, "from": c.From, "to": c.To, "stage": c.Stage, "attempt": max(c.Attempt, 1), "worker": s.worker,
 		"started_at": c.StartedAt, "etag": nullable(c.Facts.ETag), "version_id": nullable(c.Facts.VersionID),
 		"type": nullable(c.Facts.Observed.Type), "size": nullable(c.Facts.Observed.Size),
 		"sha256": c.Facts.Observed.SHA256, "width": nullable(c.Facts.Width), "height": nullable(c.Facts.Height),
 		"variants": variants, "code": nullable(string(c.Reason.Code)), "detail": nullable(c.Reason.Detail),
+	}
+	u, err := retry(ctx, func(unsure bool) (Upload, error) {
+		u, err := s.one(ctx, advanceSQL, args)
+		if unsure && errors.Is(err, ErrNotFound) {
+			return s.one(ctx, advancedSQL, args)
+		}
+		return u, err
 	})
 	if errors.Is(err, ErrNotFound) {
 		return Upload{}, ErrMoved
@@ -130,11 +171,7 @@ func (s *Store) LoadByObject(ctx context.Context, bucket, key string) (Upload, e
 
 // History returns the upload's transitions, oldest first.
 func (s *Store) History(ctx context.Context, id uuid.UUID) ([]Transition, error) {
-	rows, err := s.pool.Query(ctx, historySQL, pgx.NamedArgs{"id": id})
-	if err != nil {
-		return nil, fmt.Errorf("reading the history of upload %s: %w", id, err)
-	}
-	history, err := pgx.CollectRows(rows, scanTransition)
+	history, err := all(ctx, s.pool, historySQL, pgx.NamedArgs{"id": id}, scanTransition)
 	if err != nil {
 		return nil, fmt.Errorf("reading the history of upload %s: %w", id, err)
 	}
@@ -150,11 +187,7 @@ type Backlog struct {
 
 // Backlogs returns what is still on its way, by state; states with nothing in them are left out.
 func (s *Store) Backlogs(ctx context.Context) ([]Backlog, error) {
-	rows, err := s.pool.Query(ctx, backlogSQL)
-	if err != nil {
-		return nil, fmt.Errorf("counting unsettled uploads: %w", err)
-	}
-	backlogs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b Backlog, err error) {
+	backlogs, err := all(ctx, s.pool, backlogSQL, nil, func(row pgx.CollectableRow) (b Backlog, err error) {
 		err = row.Scan(&b.State, &b.Count, &b.Oldest)
 		return b, err
 	})
@@ -173,7 +206,9 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 func (s *Store) read(ctx context.Context, where string, args pgx.NamedArgs) (Upload, error) {
-	u, err := s.one(ctx, "SELECT "+uploadColumns+" FROM uploads WHERE "+where, args)
+	u, err := retry(ctx, func(bool) (Upload, error) {
+		return s.one(ctx, "SELECT "+uploadColumns+" FROM uploads WHERE "+where, args)
+	})
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Upload{}, fmt.Errorf("reading an upload: %w", err)
 	}
@@ -191,6 +226,28 @@ func (s *Store) one(ctx context.Context, sql string, args pgx.NamedArgs) (Upload
 		return Upload{}, ErrNotFound
 	}
 	return u, err
+}
+
+// all runs a statement that may be repeated when its reply is lost.
+func all[T any](ctx context.Context, pool *pgxpool.Pool, sql string, args pgx.NamedArgs, scan pgx.RowToFunc[T]) ([]T, error) {
+	return retry(ctx, func(bool) ([]T, error) {
+		rows, err := pool.Query(ctx, sql, args)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, scan)
+	})
+}
+
+// jsonText encodes v for a jsonb parameter. Text needs no knowledge of the parameter's type, which the exec modes
+// without a describe step do not have.
+func jsonText(v any) (*string, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	text := string(b)
+	return &text, nil
 }
 
 // nullable turns a zero value into NULL.

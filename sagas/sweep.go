@@ -9,7 +9,8 @@ import (
 )
 
 // sweepSQL claims by writing swept_at: SKIP LOCKED keeps sweepers apart while it runs, swept_at afterwards. What
-// has been swept counts as still again after the same age.
+// has been swept counts as still again after the same age; so does what was claimed by a statement whose reply was
+// lost.
 const sweepSQL = `
 WITH still AS (
 	SELECT id FROM uploads
@@ -38,11 +39,8 @@ func (s *Store) ClaimStill(ctx context.Context, age time.Duration, most int) ([]
 }
 
 func (s *Store) claim(ctx context.Context, age time.Duration, most int, initiated bool) ([]Upload, error) {
-	rows, err := s.pool.Query(ctx, sweepSQL, pgx.NamedArgs{"age": age, "most": most, "initiated": initiated})
-	if err != nil {
-		return nil, fmt.Errorf("claiming still uploads: %w", err)
-	}
-	claimed, err := pgx.CollectRows(rows, scanUpload)
+	args := pgx.NamedArgs{"age": age, "most": most, "initiated": initiated}
+	claimed, err := all(ctx, s.pool, sweepSQL, args, scanUpload)
 	if err != nil {
 		return nil, fmt.Errorf("claiming still uploads: %w", err)
 	}

@@ -13,7 +13,7 @@ type migrateCommand struct {
 
 // Run applies what is missing. It may run on several machines at once.
 func (c *migrateCommand) Run(ctx context.Context, log *slog.Logger) error {
-	pool, err := sagas.Connect(ctx, c.Database)
+	pool, err := sagas.Connect(ctx, c.Database.Direct())
 	if err != nil {
 		return err
 	}

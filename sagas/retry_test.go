@@ -1,0 +1,441 @@
+package sagas_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sluice-media/sluice/sagas"
+	"github.com/sluice-media/sluice/sagas/sagatest"
+)
+
+// tries is how often the store tries a statement.
+const tries = 6
+
+// cutStore is a store whose connections go through a cutter, beside a direct pool on the same schema.
+type cutStore struct {
+	*sagas.Store
+	cutter *cutter
+	direct *pgxpool.Pool
+}
+
+func newCutStore(t *testing.T, mode string) cutStore {
+	t.Helper()
+	config := sagatest.Config(t)
+	config.ExecMode = mode
+	direct := connect(t, config)
+	if _, err := sagas.Migrate(t.Context(), direct); err != nil {
+		t.Fatal(err)
+	}
+	cutter, through := newCutter(t, config)
+	return cutStore{sagas.NewStore(connect(t, through), "test"), cutter, direct}
+}
+
+func (s cutStore) history(t *testing.T, id uuid.UUID) []sagas.Transition {
+	t.Helper()
+	history, err := sagas.NewStore(s.direct, "judge").History(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return history
+}
+
+// eachCut runs test for every way of losing a connection in the default exec mode, and for a lost reply in the others.
+func eachCut(t *testing.T, test func(t *testing.T, s cutStore, plan []cut, statements int)) {
+	t.Helper()
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	for _, tc := range []struct {
+		name       string
+		plan       []cut
+		reset      bool
+		statements int // with the tries and the look
+	}{
+		{"closed before", []cut{before}, false, 2},
+		{"reset before", []cut{before}, true, 2},
+		{"closed after", []cut{after}, false, 3},
+		{"reset after", []cut{after}, true, 3},
+		{"before and after", []cut{before, before, after}, false, 5},
+		{"after, and the look too", []cut{after, pass, before}, false, 5},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s.cutter.reset.Store(tc.reset)
+			test(t, s, tc.plan, tc.statements)
+		})
+	}
+	for _, mode := range []string{"cache_describe", "describe_exec", "exec", "simple_protocol"} {
+		t.Run(mode, func(t *testing.T) { test(t, newCutStore(t, mode), []cut{after}, 3) })
+	}
+}
+
+func TestALostReplyOfBeginIsFoundOut(t *testing.T) {
+	eachCut(t, func(t *testing.T, s cutStore, plan []cut, statements int) {
+		t.Helper()
+		b := beginning(t)
+		s.cutter.next(plan...)
+		u, err := s.Begin(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.cutter.seen(); got != statements {
+			t.Errorf("%d statements, want %d", got, statements)
+		}
+		if u.ID != b.ID || u.Version != 1 || u.Metadata["album"] != "summer" {
+			t.Errorf("began %+v", u)
+		}
+		if history := s.history(t, b.ID); len(history) != 1 {
+			t.Errorf("history is %+v", history)
+		}
+	})
+}
+
+func TestALostReplyOfAdvanceIsFoundOut(t *testing.T) {
+	eachCut(t, func(t *testing.T, s cutStore, plan []cut, statements int) {
+		t.Helper()
+		u := begin(t, s.Store)
+		s.cutter.next(plan...)
+		u = advance(t, s.Store, u, sagas.Uploaded, sagas.Facts{ETag: "abc"})
+		if got := s.cutter.seen(); got != statements {
+			t.Errorf("%d statements, want %d", got, statements)
+		}
+		if u.State != sagas.Uploaded || u.Version != 2 || u.ETag != "abc" {
+			t.Errorf("advanced to %+v", u)
+		}
+		if history := s.history(t, u.ID); len(history) != 2 {
+			t.Errorf("history is %+v", history)
+		}
+	})
+}
+
+func TestALostReplyOfADeliveryIsFoundOut(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	u := advance(t, s.Store, begin(t, s.Store), sagas.Aborted, sagas.Facts{})
+	s.cutter.next(after)
+	if u = advance(t, s.Store, u, sagas.Aborted, sagas.Facts{}); u.NotifiedAt == nil || u.Version != 3 {
+		t.Errorf("not recorded: %+v", u)
+	}
+}
+
+func TestALostReplyDoesNotMakeAnothersMoveOurs(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	for name, other := range map[string]struct {
+		worker, stage string
+		later         time.Duration
+	}{
+		"another worker": {"other", "test", 0},
+		"another stage":  {"test", "sweeper", 0},
+		"another try":    {"test", "test", time.Microsecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := begin(t, s.Store)
+			change := sagas.Change{ID: u.ID, Stage: other.stage, From: u.State, To: sagas.Uploaded, StartedAt: u.ReadAt.Add(other.later)}
+			if _, err := sagas.NewStore(s.direct, other.worker).Advance(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+			s.cutter.next(after)
+			change.Stage, change.StartedAt = "test", u.ReadAt
+			if _, err := s.Advance(t.Context(), change); !errors.Is(err, sagas.ErrMoved) {
+				t.Errorf("got %v, want ErrMoved", err)
+			}
+			if history := s.history(t, u.ID); len(history) != 2 {
+				t.Errorf("history is %+v", history)
+			}
+		})
+	}
+}
+
+func TestALostReplyDoesNotMakeAnothersUploadOurs(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	for name, change := range map[string]func(*sagas.Beginning){
+		"owner":    func(b *sagas.Beginning) { b.Owner.Subject = "user-43" },
+		"filename": func(b *sagas.Beginning) { b.Filename = "b.jpg" },
+		"key":      func(b *sagas.Beginning) { b.Key += "x" },
+		"size":     func(b *sagas.Beginning) { b.Declared.Size++ },
+		"checksum": func(b *sagas.Beginning) { b.Declared.SHA256 = nil },
+		"metadata": func(b *sagas.Beginning) { b.Metadata = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := beginning(t)
+			other := b
+			change(&other)
+			if _, err := s.Begin(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
+			for _, plan := range [][]cut{nil, {after}} {
+				s.cutter.next(plan...)
+				_, err := s.Begin(t.Context(), b)
+				expectCode(t, err, "23505")
+			}
+		})
+	}
+}
+
+func TestAStatementMayOutliveItsConnection(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	u := begin(t, s.Store)
+	lock, err := s.direct.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.cutter.next(during)
+	moved := make(chan error, 1)
+	go func() {
+		_, err := s.Advance(context.Background(), sagas.Change{
+			ID: u.ID, Stage: "test", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt,
+		})
+		moved <- err
+	}()
+	waitForBlocked(t, s.direct, 2) // the try that lost its client, and the next one
+	if err := lock.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-moved; err != nil {
+		t.Error(err)
+	}
+	if history := s.history(t, u.ID); len(history) != 2 {
+		t.Errorf("history is %+v", history)
+	}
+}
+
+func TestAStatementWhoseServerProcessEndsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	u := begin(t, s.Store)
+	lock, err := s.direct.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
+		t.Fatal(err)
+	}
+	moved := make(chan error, 1)
+	go func() {
+		_, err := s.Advance(context.Background(), sagas.Change{
+			ID: u.ID, Stage: "test", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt,
+		})
+		moved <- err
+	}()
+	for _, pid := range waitForBlocked(t, s.direct, 1) {
+		if _, err := s.direct.Exec(t.Context(), "SELECT pg_terminate_backend($1)", pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := lock.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-moved; err != nil {
+		t.Error(err)
+	}
+}
+
+// waitForBlocked waits until n sessions wait for a lock on a row of the schema of pool, and returns their processes.
+func waitForBlocked(t *testing.T, pool *pgxpool.Pool, n int) []int32 {
+	t.Helper()
+	const blocked = `
+		SELECT DISTINCT waiting.pid FROM pg_locks AS waiting
+		JOIN pg_locks AS held ON held.pid = waiting.pid AND held.relation = 'uploads'::regclass
+		WHERE NOT waiting.granted`
+	deadline := time.Now().Add(20 * time.Second)
+	for time.Now().Before(deadline) {
+		rows, err := pool.Query(t.Context(), blocked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pids) >= n {
+			return pids
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("never were %d sessions blocked", n)
+	return nil
+}
+
+func TestReadsAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	u := begin(t, s.Store)
+	for name, read := range map[string]func() error{
+		"Load":         func() error { _, err := s.Load(t.Context(), u.ID); return err },
+		"Get":          func() error { _, err := s.Get(t.Context(), owner, u.ID); return err },
+		"GetByKey":     func() error { _, err := s.GetByKey(t.Context(), owner, u.Bucket, u.Key); return err },
+		"LoadByObject": func() error { _, err := s.LoadByObject(t.Context(), u.Bucket, u.Key); return err },
+		"History":      func() error { _, err := s.History(t.Context(), u.ID); return err },
+		"Backlogs":     func() error { _, err := s.Backlogs(t.Context()); return err },
+		"ClaimStill":   func() error { _, err := s.ClaimStill(t.Context(), time.Hour, 1); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.cutter.next(before, after)
+			if err := read(); err != nil {
+				t.Error(err)
+			}
+			if got := s.cutter.seen(); got != 3 {
+				t.Errorf("%d statements, want 3", got)
+			}
+		})
+	}
+}
+
+func TestTriesAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	u := begin(t, s.Store)
+	s.cutter.next(before, before, before, before, before, before, before, before)
+	_, err := s.Advance(t.Context(), sagas.Change{ID: u.ID, Stage: "test", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt})
+	if !sagas.IsUnavailable(err) {
+		t.Errorf("%v is not unavailable", err)
+	}
+	if got := s.cutter.seen(); got != tries {
+		t.Errorf("%d tries, want %d", got, tries)
+	}
+}
+
+func TestACallerThatLeavesEndsTheTries(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	u := begin(t, s.Store)
+	s.cutter.next(before, before, before, before, before, before, before, before)
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		for s.cutter.seen() < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		leave()
+	}()
+	_, err := s.Load(ctx, u.ID)
+	if !errors.Is(err, context.Canceled) || sagas.IsUnavailable(err) {
+		t.Errorf("got %v, want context.Canceled alone", err)
+	}
+	if got := s.cutter.seen(); got >= tries {
+		t.Errorf("%d tries after the caller left", got)
+	}
+}
+
+func TestSerializationFailuresAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	config := sagatest.Config(t)
+	config.URL = withParameter(t, config.URL, "default_transaction_isolation", "serializable")
+	pool := connect(t, config)
+	if _, err := sagas.Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	s := sagas.NewStore(pool, "test")
+	u := begin(t, s)
+	lock, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), "UPDATE uploads SET swept_at = now() WHERE id = $1", u.ID); err != nil {
+		t.Fatal(err)
+	}
+	const workers = 4
+	var won atomic.Int32
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			_, err := s.Advance(context.Background(), sagas.Change{
+				ID: u.ID, Stage: "test", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt,
+			})
+			switch {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, sagas.ErrMoved):
+				t.Errorf("lost with %v, want ErrMoved", err)
+			}
+		})
+	}
+	waitForBlocked(t, pool, workers)
+	if err := lock.Commit(t.Context()); err != nil { // all of them fail now: their snapshots are older
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d of %d won, want 1", won.Load(), workers)
+	}
+}
+
+func TestDeadlocksAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	pool := sagatest.Pool(t)
+	for range 5 {
+		if deadlock(t, pool) {
+			return
+		}
+	}
+	t.Error("the store was never the victim")
+}
+
+// deadlock makes one between an Advance, which must succeed all the same, and another transaction. It reports
+// whether Postgres chose the Advance as the victim: it does when nothing holds up the test, because whoever waited
+// first looks for a deadlock first.
+func deadlock(t *testing.T, pool *pgxpool.Pool) bool {
+	t.Helper()
+	s := sagas.NewStore(pool, "test")
+	u := begin(t, s)
+	other, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const taken = `INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
+		VALUES ($1, 2, 'other', 'uploaded', 1, 'other', now(), now())`
+	if _, err := other.Exec(t.Context(), taken, u.ID); err != nil {
+		t.Fatal(err)
+	}
+	moved := make(chan error, 1)
+	go func() { // holds the upload's row, waits for the place in its history
+		_, err := s.Advance(context.Background(), sagas.Change{
+			ID: u.ID, Stage: "test", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt,
+		})
+		moved <- err
+	}()
+	waitForBlocked(t, pool, 1)
+	_, blocked := other.Exec(t.Context(), "UPDATE uploads SET swept_at = now() WHERE id = $1", u.ID)
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-moved; err != nil {
+		t.Error(err)
+	}
+	if blocked != nil {
+		expectCode(t, blocked, "40P01")
+	}
+	return blocked == nil
+}
+
+func expectCode(t *testing.T, err error, code string) {
+	t.Helper()
+	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != code {
+		t.Errorf("got %v, want SQLSTATE %s", err, code)
+	}
+}
+
+func withParameter(t *testing.T, dsn, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
