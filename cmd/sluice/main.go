@@ -31,6 +31,8 @@ type program struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date."`
 	Upload  uploadCmd      `cmd:"" help:"Upload files and wait until they are ready."`
 	Status  statusCmd      `cmd:"" help:"Show how far an upload has come."`
+	DLQ     dlqCommand     `cmd:"" name:"dlq" help:"Look after the dead-letter queues."`
+	Saga    sagaCommand    `cmd:"" help:"Look at and move single uploads, whoever owns them."`
 }
 
 func main() {
