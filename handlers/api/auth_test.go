@@ -108,7 +108,7 @@ func TestSomeoneElsesUploadDoesNotExist(t *testing.T) {
 			wantProblem(t, b.call("GET", "/v1/uploads/"+u.ID, "", b.as(stranger)...), http.StatusNotFound, "not_found")
 			wantProblem(t, b.call("GET", "/v1/uploads/"+u.ID, "", append(b.as(stranger), "If-None-Match", `*`)...), http.StatusNotFound, "not_found")
 			wantProblem(t, b.call("POST", "/v1/uploads/"+u.ID+"/complete", "", b.as(stranger)...), http.StatusNotFound, "not_found")
-			wantArticleError(t, b.call("POST", "/confirm-upload", `{"key":"`+key+`"}`, b.as(stranger)...), http.StatusBadRequest, "File not found in storage")
+			wantSimpleError(t, b.call("POST", "/confirm-upload", `{"key":"`+key+`"}`, b.as(stranger)...), http.StatusBadRequest, "File not found in storage")
 		})
 	}
 	if res := b.call("GET", "/v1/uploads/"+u.ID, "", b.as(b.token)...); res.header.Get("ETag") != `"1"` {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+	"github.com/sluice-media/sluice/sagas"
 )
 
 // kind is one sort of client error. The code never changes; the detail is a default.
@@ -42,6 +43,8 @@ var (
 
 	clientGone = kind{499, "client_closed_request", "The client has gone."}
 	internal   = kind{http.StatusInternalServerError, "internal", "Something went wrong on our side."}
+
+	unavailable = kind{http.StatusServiceUnavailable, "unavailable", "Something that the API needs does not answer. Try again."}
 )
 
 // problem is an error that the client is told about.
@@ -108,5 +111,8 @@ func (s *server) explain(ctx context.Context, err error) *problem {
 		return clientGone.problem()
 	}
 	s.log.ErrorContext(ctx, "request failed", "request_id", callOf(ctx).requestID, "error", err)
+	if sagas.IsUnavailable(err) {
+		return unavailable.problem().with("Retry-After", "1")
+	}
 	return internal.problem()
 }

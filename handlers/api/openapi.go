@@ -61,8 +61,8 @@ func (s *server) static(contentType string, body []byte) http.HandlerFunc {
 // document adds the errors that an operation can end in to its description.
 func (s *server) document(op *huma.Operation, fails []kind) {
 	body, contentType, coded := reflect.TypeFor[v1.Problem](), "application/problem+json", true
-	if slices.Contains(op.Tags, articleTag) {
-		body, contentType, coded = reflect.TypeFor[articleFailure](), "application/json", false
+	if slices.Contains(op.Tags, simpleTag) {
+		body, contentType, coded = reflect.TypeFor[simpleFailure](), "application/json", false
 	}
 	schema := s.huma.OpenAPI().Components.Schemas.Schema(body, true, "")
 	content := map[string]*huma.MediaType{contentType: {Schema: schema}}

@@ -54,12 +54,12 @@ func (s *server) routes() {
 
 	register(s, huma.Operation{
 		OperationID: "get-upload-url", Method: http.MethodPost, Path: "/get-upload-url",
-		Summary: "Ask for a URL to upload to", Tags: []string{articleTag}, Security: anyone,
+		Summary: "Ask for a URL to upload to", Tags: []string{simpleTag}, Security: anyone,
 	}, s.getUploadURL, malformed)
 
 	register(s, huma.Operation{
 		OperationID: "confirm-upload", Method: http.MethodPost, Path: "/confirm-upload",
-		Summary: "Say that the file was sent", Tags: []string{articleTag}, Security: anyone,
+		Summary: "Say that the file was sent", Tags: []string{simpleTag}, Security: anyone,
 	}, s.confirmUpload, malformed)
 
 	register(s, huma.Operation{
@@ -80,8 +80,8 @@ func (s *server) routes() {
 // register adds an operation with what all of them share; fails are the errors that it can end in besides those.
 func register[I, O any](s *server, op huma.Operation, handle func(context.Context, *I) (*O, error), fails ...kind) {
 	op.MaxBodyBytes = -1 // bounded takes care of it
-	if slices.Contains(op.Tags, articleTag) {
-		op.Middlewares = append(op.Middlewares, articleDialect)
+	if slices.Contains(op.Tags, simpleTag) {
+		op.Middlewares = append(op.Middlewares, simpleDialect)
 	}
 	op.Middlewares = append(op.Middlewares, uncached)
 	if len(op.Security) > 0 {

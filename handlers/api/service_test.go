@@ -10,6 +10,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/sluice-media/sluice/handlers/ops"
 	"github.com/sluice-media/sluice/pipeline/storage"
@@ -140,6 +143,24 @@ func TestFailuresInside(t *testing.T) {
 				t.Errorf("%d %s", res.status, res.body)
 			}
 		})
+	}
+}
+
+func TestADatabaseThatIsAwayIsWorthAnotherTry(t *testing.T) {
+	b := newTestBundle(t, func(_ *Config, d *Deps) {
+		pool, err := sagas.Connect(t.Context(), sagas.Config{
+			URL: "postgres://sluice@127.0.0.1:1/sluice", MaxConns: 1, ConnectTimeout: time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Close)
+		d.Store = sagas.NewStore(pool, "test")
+	})
+	res := b.call("GET", "/v1/uploads/"+uuid.NewString(), "", b.as(b.token)...)
+	wantProblem(t, res, http.StatusServiceUnavailable, "unavailable")
+	if res.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
 	}
 }
 

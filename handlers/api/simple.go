@@ -12,32 +12,32 @@ import (
 	"github.com/sluice-media/sluice/sagas"
 )
 
-// articleTag marks the two endpoints for clients of the older, smaller protocol: get a URL, PUT, confirm. They
+// simpleTag marks the endpoints of the simple protocol: get a URL, PUT, confirm. Its clients
 // send no header but Content-Type, and know errors as {"error": "..."}.
-const articleTag = "article"
+const simpleTag = "simple"
 
-type articleFailure struct {
+type simpleFailure struct {
 	Error string `json:"error" example:"File not found in storage"`
 }
 
-func articleError(p *problem) articleFailure {
+func simpleError(p *problem) simpleFailure {
 	if len(p.Errors) > 0 {
-		return articleFailure{Error: p.Errors[0].Location + ": " + p.Errors[0].Message}
+		return simpleFailure{Error: p.Errors[0].Location + ": " + p.Errors[0].Message}
 	}
-	return articleFailure{Error: p.Detail}
+	return simpleFailure{Error: p.Detail}
 }
 
 // humaContext has a name that does not hide huma.Context's own method Context.
 type humaContext = huma.Context
 
-// articleContext takes every body for JSON, whatever the browser called it, and answers a bad one with 400.
-type articleContext struct{ humaContext }
+// simpleContext takes every body for JSON, whatever the browser called it, and answers a bad one with 400.
+type simpleContext struct{ humaContext }
 
 // Unwrap lets humago find its own context.
-func (c articleContext) Unwrap() huma.Context { return c.humaContext }
+func (c simpleContext) Unwrap() huma.Context { return c.humaContext }
 
 // Header implements huma.Context.
-func (c articleContext) Header(name string) string {
+func (c simpleContext) Header(name string) string {
 	if http.CanonicalHeaderKey(name) == "Content-Type" {
 		return "application/json"
 	}
@@ -45,14 +45,14 @@ func (c articleContext) Header(name string) string {
 }
 
 // SetStatus implements huma.Context.
-func (c articleContext) SetStatus(status int) {
+func (c simpleContext) SetStatus(status int) {
 	if status == http.StatusUnprocessableEntity {
 		status = http.StatusBadRequest
 	}
 	c.humaContext.SetStatus(status)
 }
 
-func articleDialect(ctx huma.Context, next func(huma.Context)) { next(articleContext{ctx}) }
+func simpleDialect(ctx huma.Context, next func(huma.Context)) { next(simpleContext{ctx}) }
 
 type getURLInput struct {
 	Body struct {

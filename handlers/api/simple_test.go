@@ -12,11 +12,11 @@ import (
 	"github.com/sluice-media/sluice/sagas"
 )
 
-func wantArticleError(t testing.TB, res response, status int, message string) {
+func wantSimpleError(t testing.TB, res response, status int, message string) {
 	t.Helper()
 	var body map[string]string
 	if err := json.Unmarshal(res.body, &body); err != nil || len(body) != 1 || body["error"] == "" {
-		t.Fatalf("%d %s is not an error of the article's", res.status, res.body)
+		t.Fatalf("%d %s is not an error of the simple protocol", res.status, res.body)
 	}
 	if res.status != status || message != "" && body["error"] != message {
 		t.Errorf("%d %s, want %d %q", res.status, res.body, status, message)
@@ -26,8 +26,8 @@ func wantArticleError(t testing.TB, res response, status int, message string) {
 	}
 }
 
-// The whole dialogue, as the article's browser code holds it.
-func TestArticleEndpoints(t *testing.T) {
+// The whole dialogue, as the simple protocol's browser code holds it.
+func TestSimpleEndpoints(t *testing.T) {
 	for name, contentType := range map[string]string{
 		"json": "application/json", "none": "", "a browser's default": "text/plain;charset=UTF-8",
 	} {
@@ -50,7 +50,7 @@ func TestArticleEndpoints(t *testing.T) {
 				t.Errorf("signed headers %q, but the client sends only its type", signed)
 			}
 			confirm := `{"key":"` + got.Key + `"}`
-			wantArticleError(t, b.call("POST", "/confirm-upload", confirm, as...), http.StatusBadRequest, "File not found in storage")
+			wantSimpleError(t, b.call("POST", "/confirm-upload", confirm, as...), http.StatusBadRequest, "File not found in storage")
 
 			put := b.put(v1.Permission{Method: "PUT", URL: got.UploadURL, Headers: map[string]string{"Content-Type": "image/jpeg"}}, picture)
 			if put.status != http.StatusOK {
@@ -74,22 +74,22 @@ func TestArticleEndpoints(t *testing.T) {
 	}
 }
 
-func TestArticleErrors(t *testing.T) {
+func TestSimpleErrors(t *testing.T) {
 	b := newTestBundle(t)
 	as := b.as(b.token)
-	wantArticleError(t, b.call("POST", "/get-upload-url", `{"filename":"a.gif","contentType":"image/gif"}`, as...), http.StatusBadRequest, "File type not allowed")
+	wantSimpleError(t, b.call("POST", "/get-upload-url", `{"filename":"a.gif","contentType":"image/gif"}`, as...), http.StatusBadRequest, "File type not allowed")
 	for _, body := range []string{
 		`{"filename":"a.gif"}`, `{"contentType":"image/jpeg"}`, `{"filename":7,"contentType":"image/jpeg"}`, `{`, `[]`, `null`, ``,
 		`{"filename":"a\u0000","contentType":"image/jpeg"}`, `{"filename":"` + strings.Repeat("a", 1025) + `","contentType":"image/jpeg"}`,
 	} {
-		wantArticleError(t, b.call("POST", "/get-upload-url", body, as...), http.StatusBadRequest, "")
+		wantSimpleError(t, b.call("POST", "/get-upload-url", body, as...), http.StatusBadRequest, "")
 	}
 	for _, key := range []string{"", "uploads/nothing.jpg", "../x", `a\u0000b`, strings.Repeat("k", 2000)} {
-		wantArticleError(t, b.call("POST", "/confirm-upload", `{"key":"`+key+`"}`, as...), http.StatusBadRequest, "File not found in storage")
+		wantSimpleError(t, b.call("POST", "/confirm-upload", `{"key":"`+key+`"}`, as...), http.StatusBadRequest, "File not found in storage")
 	}
 	for _, path := range []string{"/get-upload-url", "/confirm-upload"} {
-		wantArticleError(t, b.call("POST", path, `{}`), http.StatusUnauthorized, "")
-		wantArticleError(t, b.call("POST", path, `"`+strings.Repeat("x", maxBody)+`"`, as...), http.StatusRequestEntityTooLarge, "")
+		wantSimpleError(t, b.call("POST", path, `{}`), http.StatusUnauthorized, "")
+		wantSimpleError(t, b.call("POST", path, `"`+strings.Repeat("x", maxBody)+`"`, as...), http.StatusRequestEntityTooLarge, "")
 	}
 	if n := b.count(); n != 0 {
 		t.Errorf("%d uploads were begun by bad requests", n)
@@ -102,6 +102,6 @@ func TestConfirmOfWhatIsGone(t *testing.T) {
 		u := b.begin(declaring(picture))
 		b.advance(u.ID, sagas.Initiated, gone, sagas.Facts{}, sagas.Reason{Code: sagas.NeverUploaded})
 		body := fmt.Sprintf(`{"key":"uploads/%s.jpg"}`, u.ID)
-		wantArticleError(t, b.call("POST", "/confirm-upload", body, b.as(b.token)...), http.StatusBadRequest, "File not found in storage")
+		wantSimpleError(t, b.call("POST", "/confirm-upload", body, b.as(b.token)...), http.StatusBadRequest, "File not found in storage")
 	}
 }
