@@ -111,13 +111,22 @@ func (r *Runner) failed(stage Stage, msg *message.Message, err error) error {
 	return err
 }
 
-// Process lets the stage work on u if u is waiting for it, commits the outcome and passes the upload on. When u
-// stands at the stage's result already, because an earlier delivery got that far, it is only passed on again;
-// when it has moved further, nothing happens. It returns the upload as it stands.
+// Process lets the stage work on u if u is waiting for it, commits the outcome and passes the upload on. It
+// returns the upload as it stands.
+//
+// When somebody else has done the work already, it depends on who is responsible for passing the upload on. A
+// redelivery (attempt above 1) may be what is left of the one who committed and died: it passes on again if u still
+// stands at the stage's result. A first delivery is a duplicate, whose original is still unacknowledged and comes
+// back if it has to; were it passed on too, one duplicate would have every later stage work twice. Intake always
+// passes on: an upload that the API or the sweeper moved has no message behind it but the event.
 func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
+	responsible := attempt > 1 || stage.Name() == Intake
 	if waitsFor(u) == stage.Name() {
 		moved, err := r.work(ctx, stage, u, attempt)
-		if errors.Is(err, sagas.ErrMoved) {
+		switch {
+		case err == nil:
+			responsible = true
+		case errors.Is(err, sagas.ErrMoved):
 			moved, err = r.store.Load(ctx, u.ID)
 		}
 		if err != nil {
@@ -127,7 +136,7 @@ func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attem
 	} else {
 		r.metrics.handled.WithLabelValues(stage.Name(), stale).Inc()
 	}
-	if next := waitsFor(u); follows(stage.Name(), next) {
+	if next := waitsFor(u); responsible && follows(stage.Name(), next) {
 		if err := r.Send(ctx, next, u); err != nil {
 			return u, err
 		}

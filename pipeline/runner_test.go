@@ -296,17 +296,36 @@ func TestALostLeaseCommitsNothing(t *testing.T) {
 }
 
 func TestWhoeverIsFirstWins(t *testing.T) {
+	for name, tc := range map[string]struct {
+		attempt int
+		sent    map[string]int64
+	}{
+		"a duplicate":  {1, nil}, // whoever was first has a message of its own
+		"a redelivery": {2, map[string]int64{pipeline.Notify: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			u := b.begin(t, sagas.Verified)
+			scan := &stage{name: pipeline.Scan, work: func(context.Context, sagas.Upload) (pipeline.Outcome, error) {
+				b.move(t, u, sagas.Aborted)
+				return pipeline.Advance(sagas.Clean, sagas.Facts{}), nil
+			}}
+			if err := b.runner.Handle(scan)(delivery(t, tc.attempt, job(u))); err != nil {
+				t.Fatal(err)
+			}
+			b.expect(t, u, sagas.Aborted, tc.sent)
+		})
+	}
+}
+
+func TestADuplicateDoesNotMultiply(t *testing.T) {
 	b := newBundle(t)
 	u := b.begin(t, sagas.Verified)
-	scan := &stage{name: pipeline.Scan}
-	scan.work = func(context.Context, sagas.Upload) (pipeline.Outcome, error) {
-		b.move(t, u, sagas.Aborted)
-		return pipeline.Advance(sagas.Clean, sagas.Facts{}), nil
-	}
-	if err := b.runner.Handle(scan)(delivery(t, 1, job(u))); err != nil {
+	verify := leading(pipeline.Verify, sagas.Verified)
+	if err := b.runner.Handle(verify)(delivery(t, 1, job(u))); err != nil {
 		t.Fatal(err)
 	}
-	b.expect(t, u, sagas.Aborted, map[string]int64{pipeline.Notify: 1})
+	b.expect(t, u, sagas.Verified, nil)
 }
 
 func TestAJobThatNamesNoUpload(t *testing.T) {
