@@ -27,7 +27,7 @@ import (
 type uploadCmd struct {
 	Files       []string      `arg:"" name:"file" help:"Files to upload."`
 	JSON        bool          `help:"Print one JSON object a line and file, as GET /v1/uploads/{id} answers, and the progress to standard error."`
-	ContentType string        `help:"Media type to declare, instead of what the content looks like."`
+	ContentType string        `help:"Media type to declare, instead of what the content looks like or, where it tells nothing, the name says."`
 	Parallel    int           `short:"j" default:"4" help:"Files in flight at once."`
 	Timeout     time.Duration `default:"30m" help:"How long to wait for the outcome of a file that was sent."`
 	Remote      remote        `embed:""`
@@ -129,11 +129,7 @@ func (u *uploader) declare(file *os.File) (v1.NewUpload, error) {
 	}
 	contentType := u.contentType
 	if contentType == "" {
-		looks, err := mimetype.DetectReader(file)
-		if err != nil {
-			return v1.NewUpload{}, err
-		}
-		if contentType, _, err = mime.ParseMediaType(looks.String()); err != nil {
+		if contentType, err = typeOf(file); err != nil {
 			return v1.NewUpload{}, err
 		}
 	}
@@ -146,6 +142,20 @@ func (u *uploader) declare(file *os.File) (v1.NewUpload, error) {
 		Filename: strings.ToValidUTF8(filepath.Base(file.Name()), "\uFFFD"), ContentType: contentType,
 		Size: size, SHA256: hex.EncodeToString(hash.Sum(nil)),
 	}, nil
+}
+
+// typeOf is what a file looks like, or, when its content tells nothing, what its name says.
+func typeOf(file *os.File) (string, error) {
+	looks, err := mimetype.DetectReader(file)
+	if err != nil {
+		return "", err
+	}
+	name := mime.TypeByExtension(filepath.Ext(file.Name()))
+	if name == "" || !looks.Is("text/plain") && !looks.Is("application/octet-stream") {
+		name = looks.String()
+	}
+	mediaType, _, err := mime.ParseMediaType(name)
+	return mediaType, err
 }
 
 // report prints what became of the files: objects as they come, texts in the order of the files.

@@ -161,7 +161,7 @@ func TestUploadOfMixedFiles(t *testing.T) {
 	dir := t.TempDir()
 	files := []string{
 		writeJPEG(t, dir, "good.jpg"), writeJPEG(t, dir, "bad.jpg"), filepath.Join(dir, "nothing.jpg"),
-		writeFile(t, dir, "text.jpg", []byte("only text")), writeFile(t, dir, "empty.jpg", nil), dir,
+		writeFile(t, dir, "notes.txt", []byte("only text")), writeFile(t, dir, "empty.jpg", nil), dir,
 	}
 	code, stdout, stderr := sluice(t, append([]string{"upload", "--json"}, files...)...)
 	if code != exitFailed || !strings.Contains(stderr, "5 of 6 files are not ready") {
@@ -188,7 +188,7 @@ func TestUploadOfMixedFiles(t *testing.T) {
 	}
 	want := map[string]string{
 		"good.jpg": "ready", "bad.jpg": "rejected undecodable", "nothing.jpg": "error unreadable",
-		"text.jpg": "error type_not_allowed", "empty.jpg": "error invalid_request", filepath.Base(dir): "error unreadable",
+		"notes.txt": "error type_not_allowed", "empty.jpg": "error invalid_request", filepath.Base(dir): "error unreadable",
 	}
 	for name, result := range want {
 		if got[name] != result {
@@ -202,6 +202,28 @@ func TestUploadOfMixedFiles(t *testing.T) {
 	code, stdout, _ = sluice(t, append([]string{"upload"}, files[1:3]...)...)
 	if code != exitFailed || !strings.Contains(stdout, "undecodable: it is half a picture") || !strings.Contains(stdout, "nothing.jpg  not sent") {
 		t.Errorf("exit %d, %s", code, stdout)
+	}
+}
+
+func TestTypeOf(t *testing.T) {
+	for name, tc := range map[string]struct{ body, want string }{
+		"picture.jpg": {"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "image/png"}, // content tells more than a name
+		"text.jpg":    {"only text", "image/jpeg"},                          // what it claims to be is for the server to check
+		"text":        {"only text", "text/plain"},
+		"page.jpg":    {"<html><body>", "text/html"},
+		"noise.png":   {"\x00\x01\x02\x03", "image/png"},
+	} {
+		file, err := os.Open(writeFile(t, t.TempDir(), name, []byte(tc.body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := typeOf(file)
+		if err != nil || got != tc.want {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, tc.want)
+		}
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
