@@ -33,6 +33,7 @@ type program struct {
 	Status  statusCmd      `cmd:"" help:"Show how far an upload has come."`
 	DLQ     dlqCommand     `cmd:"" name:"dlq" help:"Look after the dead-letter queues."`
 	Saga    sagaCommand    `cmd:"" help:"Look at and move single uploads, whoever owns them."`
+	Doctor  doctorCommand  `cmd:"" help:"Examine what Sluice stands on, and say how to put right what is wrong."`
 }
 
 func main() {
