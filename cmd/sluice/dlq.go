@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/pipeline/deadletter"
@@ -124,28 +125,40 @@ type dlqShowCommand struct {
 	Backends letterBackends `embed:""`
 }
 
-// Run looks for the message in every dead-letter queue.
+// Run looks for the message in every dead-letter queue at once.
 func (c *dlqShowCommand) Run(ctx context.Context, k *kong.Context) error {
 	office, err := c.Backends.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer office.close()
-	for _, stage := range pipeline.Stages() {
-		m, err := office.letters.Find(ctx, stage, c.ID)
-		if errors.Is(err, deadletter.ErrNoMessage) {
+	stages := pipeline.Stages()
+	messages := make([]*deadletter.Message, len(stages))
+	var group errgroup.Group
+	for i, stage := range stages {
+		group.Go(func() error {
+			m, err := office.letters.Find(ctx, stage, c.ID)
+			if errors.Is(err, deadletter.ErrNoMessage) {
+				return nil
+			}
+			messages[i] = &m
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, m := range messages {
+		if m == nil {
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		found := office.read(ctx, m)
+		found := office.read(ctx, *m)
 		if c.JSON {
 			return json.NewEncoder(k.Stdout).Encode(found)
 		}
 		return found.print(k.Stdout)
 	}
-	return fmt.Errorf("%w of any stage: %s", deadletter.ErrNoMessage, c.ID)
+	return fmt.Errorf("%w of any stage: %q", deadletter.ErrNoMessage, c.ID)
 }
 
 type dlqRedriveCommand struct {

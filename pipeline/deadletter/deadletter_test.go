@@ -1,10 +1,12 @@
 package deadletter_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -196,6 +198,41 @@ func (r refuse) Do(req *http.Request) (*http.Response, error) {
 		return nil, errRefused
 	}
 	return r.next.Do(req)
+}
+
+// SQS delivers at least once: it may hand out again what is held.
+func TestPeekShowsAMessageOnce(t *testing.T) {
+	b := newTestBundle(t, pipeline.Verify)
+	b.bury(t, pipeline.Verify, "one", "two")
+	stuttering := sqs.NewClient(b.server.AWS, b.server.Config, func(o *awssqs.Options) {
+		o.HTTPClient = &stutter{action: "AmazonSQS.ReceiveMessage", next: o.HTTPClient}
+	})
+	letters := deadletter.New(stuttering, sqs.NewQueues(stuttering, b.server.Config.Prefix))
+	messages, err := letters.Peek(t.Context(), pipeline.Verify, 10)
+	if err != nil || len(messages) != 2 {
+		t.Errorf("%d messages, %v", len(messages), err)
+	}
+	b.wantDepth(t, "verify-dlq", 2)
+}
+
+// stutter answers the requests of one action with the first answer.
+type stutter struct {
+	action string
+	next   awssqs.HTTPClient
+	body   []byte
+}
+
+func (s *stutter) Do(req *http.Request) (*http.Response, error) {
+	resp, err := s.next.Do(req)
+	if err != nil || req.Header.Get("X-Amz-Target") != s.action {
+		return resp, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if s.body == nil {
+		s.body = body
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(s.body)), int64(len(s.body))
+	return resp, err
 }
 
 func TestRedriveOfAll(t *testing.T) {
