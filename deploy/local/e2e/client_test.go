@@ -102,10 +102,17 @@ func settled(u upload) bool {
 // begun is the answer to POST /v1/uploads.
 type begun struct {
 	ID     string
-	Upload struct {
-		Method, URL string
-		Headers     map[string]string
-	}
+	Upload permission
+}
+
+type permission struct {
+	Method, URL string
+	Headers     map[string]string
+}
+
+// permissionOf is what a URL of the simple protocol permits.
+func permissionOf(url string) permission {
+	return permission{Method: http.MethodPut, URL: url, Headers: map[string]string{"Content-Type": "image/jpeg"}}
 }
 
 func begin(t *testing.T, contentType string, size int) begun {

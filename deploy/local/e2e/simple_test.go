@@ -61,12 +61,7 @@ func TestGetAURLPutAndConfirm(t *testing.T) {
 		t.Errorf("confirming too early answered %d, %q", code, failure.Error)
 	}
 
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, permission.UploadURL, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "image/jpeg")
-	if code := do(t, http.DefaultClient, req, nil); code != http.StatusOK {
+	if code := put(t, begun{Upload: permissionOf(permission.UploadURL)}, body, nil); code != http.StatusOK {
 		t.Fatalf("PUT answered %d", code)
 	}
 
@@ -86,6 +81,42 @@ func TestGetAURLPutAndConfirm(t *testing.T) {
 	if got := served(t, confirmed.FileURL, "Miss"); !bytes.Equal(got.body, body) {
 		t.Error("the edge serves other bytes")
 	}
+}
+
+// The simple protocol's URL can be used again until it expires. What was scanned is what gets out all the same.
+func TestOverwritingAnUploadChangesNothing(t *testing.T) {
+	p := openPage(t)
+	good := withComment(photo(t), t.Name())
+	evil := withComment(good, marker)
+
+	var permission struct{ UploadURL, Key string }
+	if code := p.post(t, "/get-upload-url", map[string]string{"filename": "me.jpg", "contentType": "image/jpeg"}, &permission); code != http.StatusOK {
+		t.Fatalf("get-upload-url answered %d", code)
+	}
+	send := func(body []byte) {
+		if code := put(t, begun{Upload: permissionOf(permission.UploadURL)}, body, nil); code != http.StatusOK {
+			t.Fatalf("PUT answered %d", code)
+		}
+	}
+	send(good)
+	var confirmed struct{ FileURL, StatusURL string }
+	if code := p.post(t, "/confirm-upload", map[string]string{"key": permission.Key}, &confirmed); code != http.StatusOK {
+		t.Fatalf("confirm-upload answered %d", code)
+	}
+	id := confirmed.StatusURL[strings.LastIndex(confirmed.StatusURL, "/")+1:]
+	overwritten := 0
+	u := wait(t, id, func(u upload) bool {
+		send(evil)
+		overwritten++
+		return settled(u)
+	})
+	if u.State != "ready" {
+		t.Fatalf("it is %s (%+v)", u.State, u.Reason)
+	}
+	if got := served(t, confirmed.FileURL, "Miss"); !bytes.Equal(got.body, good) {
+		t.Error("the edge serves other bytes than were scanned")
+	}
+	t.Logf("overwritten %d times", overwritten)
 }
 
 func TestAPageOfAnotherOriginCannotUseTheCookie(t *testing.T) {
