@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sluice-media/sluice/handlers/scan"
@@ -97,11 +98,12 @@ func (r Report) Failures() int {
 	return failures
 }
 
-// Doctor examines. Create it with New.
+// Doctor examines once. Create it with New.
 type Doctor struct {
 	Deps
 	config Config
 	http   *http.Client
+	probe  uuid.UUID // of the upload that is still to be forgotten; uuid.Nil for none
 }
 
 // New returns a doctor. The configuration must be valid.
@@ -126,11 +128,25 @@ func (d *Doctor) Examine(ctx context.Context) Report {
 		wg.Go(func() { found[i] = examine(ctx) })
 	}
 	wg.Wait()
-	r := Report{Status: OK, Findings: slices.Concat(found...)}
+	r := Report{Status: OK, Findings: append(slices.Concat(found...), d.forget(context.WithoutCancel(ctx))...)}
 	for _, f := range r.Findings {
 		r.Status = worse(r.Status, f.Status)
 	}
 	return r
+}
+
+// forget comes last, when the worker that took up the probe has long found that there is nothing to do. One that finds
+// no upload at all would try again.
+func (d *Doctor) forget(ctx context.Context) []Finding {
+	if d.probe == uuid.Nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cleanUpTime)
+	defer cancel()
+	if err := d.Store.Forget(ctx, d.probe); err != nil {
+		return []Finding{warn("cleaning up", fmt.Sprintf("delete upload %s once the database answers, if it is there", d.probe), "%s", brief(err))}
+	}
+	return nil
 }
 
 func worse(a, b Status) Status {

@@ -71,7 +71,7 @@ func TestAllIsWell(t *testing.T) {
 	r := b.doctor().Examine(t.Context())
 
 	wantFinding(t, r.Findings, "event", OK, "a worker took up")
-	if err := <-worked; err != nil && !errors.Is(err, sagas.ErrNotFound) { // it finds the probe settled, or gone
+	if err := <-worked; err != nil {
 		t.Errorf("the worker fails: %v", err)
 	}
 	if r.Status != Warn { // of the signatures

@@ -64,6 +64,7 @@ func (d *Doctor) examineUpload(ctx context.Context) []Finding {
 		}
 		return nil
 	})
+	d.probe = id
 	if uploaded == (Finding{}) { // the database did not get that far
 		uploaded = d.upload(ctx, p)
 	}
@@ -212,15 +213,15 @@ func (d *Doctor) judgeWiring(ctx context.Context, told []string, queue string) F
 		"the probe's event reached no worker in %s; %s is told of uploads, what that does cannot be seen from here", d.config.EventWait, strings.Join(told, ", "))
 }
 
-// cleanUp removes the object first, so that an event that comes late finds neither.
+// cleanUp removes the object.
 func (d *Doctor) cleanUp(ctx context.Context, p *probe) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, cleanUpTime)
 	defer cancel()
-	removed := []error{d.Objects.RemoveVersion(ctx, p.ref)}
+	err := d.Objects.RemoveVersion(ctx, p.ref)
 	if p.second.VersionID != "" {
-		removed = append(removed, d.Objects.RemoveVersion(ctx, p.second))
+		err = errors.Join(err, d.Objects.RemoveVersion(ctx, p.second))
 	}
-	if err := errors.Join(append(removed, d.Store.Forget(ctx, p.id))...); err != nil {
+	if err != nil {
 		fix := fmt.Sprintf("allow s3:DeleteObject and s3:DeleteObjectVersion on uploads/doctor-*; remove %s", p.ref)
 		return []Finding{warn("cleaning up", fix, "%s", brief(err))}
 	}
