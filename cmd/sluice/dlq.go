@@ -163,7 +163,7 @@ func (c *dlqShowCommand) Run(ctx context.Context, k *kong.Context) error {
 
 type dlqRedriveCommand struct {
 	Stage        string         `arg:"" help:"The stage whose dead letters are sent back."`
-	Message      string         `placeholder:"ID" help:"Send back this message only."`
+	Message      string         `env:"-" placeholder:"ID" help:"Send back this message only."`
 	MaxPerSecond int32          `help:"Most messages to move in a second, up to 500; 0 as fast as SQS likes."`
 	JSON         bool           `help:"Print one JSON object."`
 	Backends     letterBackends `embed:""`
@@ -208,8 +208,8 @@ func (c *dlqRedriveCommand) Run(ctx context.Context, k *kong.Context) error {
 
 type dlqDiscardCommand struct {
 	Stage    string         `arg:"" help:"The stage whose dead letter is deleted."`
-	Message  string         `required:"" placeholder:"ID" help:"The message's id, as list shows it."`
-	Yes      bool           `short:"y" help:"Do not ask."`
+	Message  string         `required:"" env:"-" placeholder:"ID" help:"The message's id, as list shows it."`
+	Yes      bool           `short:"y" env:"-" help:"Do not ask."`
 	JSON     bool           `help:"Print one JSON object."`
 	Backends letterBackends `embed:""`
 }

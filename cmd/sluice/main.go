@@ -77,11 +77,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // nameVariables gives every flag that names no environment variable its own: --s3-endpoint is SLUICE_S3_ENDPOINT.
+// The tag env:"-" keeps one from it.
 // (kong.DefaultEnvars would make SLUICE_S_3_ENDPOINT of it.)
 func nameVariables(k *kong.Kong) error {
 	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok && flag.Name != "help" && len(flag.Envs) == 0 {
-			flag.Envs = []string{"SLUICE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))}
+		if flag, ok := node.(*kong.Flag); ok && flag.Name != "help" {
+			switch {
+			case len(flag.Envs) == 0:
+				flag.Envs = []string{"SLUICE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))}
+			case flag.Envs[0] == "-":
+				flag.Envs = nil
+			}
 			flag.Tag.Envs = flag.Envs // for the help
 		}
 		return next(nil)
