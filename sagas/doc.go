@@ -15,6 +15,12 @@
 // The table in state.go is the only list of what is allowed; the database repeats the names in a CHECK.
 //
 // A move is one compare-and-set on the state that also appends its row to upload_transitions, in one statement.
-// All times are the database's. The store needs PostgreSQL 14 or newer and the right to create tables in its
-// schema for Migrate.
+// All times are the database's.
+//
+// A statement that lost against another transaction, or whose connection broke, is tried again a few times; what a
+// lost reply leaves open, Begin and Advance find out. Behind a pooler in transaction mode set Config.ExecMode to
+// cache_describe or exec, and Config.DirectURL for Migrate.
+//
+// The store needs PostgreSQL 14 or newer and the right to create tables in its schema for
+// Migrate.
 package sagas
