@@ -103,6 +103,7 @@ func (w *world) settle() {
 			w.must(err == nil && u.NotifiedAt != nil, "%s: %s without a sweep, though nothing was lost (%v)", f.fate, u.State, err)
 		}
 	}
+	w.lossless = false
 	for range sweepsNeeded {
 		w.happen(happening{kind: sweep, copies: 1, fault: none})
 		w.drain()

@@ -60,7 +60,7 @@ type world struct {
 	sent    []letter // everything that ever was
 	wrong   []string // what must never happen, and did
 
-	lossless bool     // the queues lose nothing: then no sweep should be needed
+	lossless bool     // the queues lose nothing: then no sweep is needed, and there is none
 	current  []*frame // what is going on, innermost last
 }
 
@@ -135,7 +135,9 @@ func (w *world) happen(list ...happening) {
 				w.abort(f)
 			}
 		case sweep:
-			w.sweep()
+			if !w.lossless {
+				w.sweep()
+			}
 		}
 		w.current = w.current[:len(w.current)-1]
 	}
