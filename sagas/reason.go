@@ -34,6 +34,7 @@ const (
 	AttemptsExhausted Code = "attempts_exhausted"
 
 	// expired, aborted
-	NeverUploaded Code = "never_uploaded"
-	ClientAborted Code = "client_aborted"
+	NeverUploaded   Code = "never_uploaded"
+	ClientAborted   Code = "client_aborted"
+	OperatorAborted Code = "operator_aborted"
 )
