@@ -35,6 +35,5 @@ const (
 
 	// expired, aborted
 	NeverUploaded   Code = "never_uploaded"
-	ClientAborted   Code = "client_aborted"
 	OperatorAborted Code = "operator_aborted"
 )
