@@ -45,7 +45,7 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 			return gone(err, "rendition "+v.Name)
 		}
 	}
-	pinned := storage.Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
+	pinned := storage.Pinned(u)
 	if err := s.copy(ctx, pinned, u.Observed.Type); err != nil {
 		return gone(err, "uploaded object")
 	}
@@ -60,7 +60,7 @@ func (s *Stage) copy(ctx context.Context, from storage.Ref, mediaType string) er
 
 // gone is the outcome when what was pinned no longer exists; any other error is worth another try.
 func gone(err error, what string) (pipeline.Outcome, error) {
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrChanged) {
+	if storage.IsGone(err) {
 		return pipeline.Fail(sagas.ObjectGone, "the %s is gone", what), nil
 	}
 	return pipeline.Outcome{}, err

@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -68,9 +67,9 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout)
 	defer cancel()
 
-	object := storage.Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
+	object := storage.Pinned(u)
 	body, err := s.store.Get(ctx, object)
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrChanged) {
+	if storage.IsGone(err) {
 		return pipeline.Fail(sagas.ObjectGone, "the verified object is no longer there"), nil
 	}
 	if err != nil {

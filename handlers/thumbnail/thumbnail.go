@@ -49,7 +49,7 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 		return pipeline.Reject(sagas.TooLarge, "%d bytes are more than the %d that an image may have", u.Observed.Size, s.config.MaxBytes), nil
 	}
 	src, err := s.read(ctx, u)
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrChanged) {
+	if storage.IsGone(err) {
 		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 
 // read reads the whole pinned object, whose size is known to be within the limit.
 func (s *Stage) read(ctx context.Context, u sagas.Upload) ([]byte, error) {
-	pinned := storage.Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
+	pinned := storage.Pinned(u)
 	body, err := s.objects.Get(ctx, pinned)
 	if err != nil {
 		return nil, err

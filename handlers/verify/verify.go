@@ -57,9 +57,9 @@ func (*Stage) Name() string { return pipeline.Verify }
 
 // Run compares the pinned object with the declaration.
 func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, error) {
-	pinned := storage.Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
+	pinned := storage.Pinned(u)
 	o, err := s.objects.Head(ctx, pinned)
-	if gone(err) {
+	if storage.IsGone(err) {
 		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 	}
 
 	found, err := s.sniff(ctx, pinned)
-	if gone(err) {
+	if storage.IsGone(err) {
 		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
 	}
 	if err != nil {
@@ -102,8 +102,4 @@ func (s *Stage) sniff(ctx context.Context, r storage.Ref) (*mimetype.MIME, error
 		return nil, fmt.Errorf("reading the first bytes of %s: %w", r, err)
 	}
 	return mimetype.Detect(head), nil
-}
-
-func gone(err error) bool {
-	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrChanged)
 }

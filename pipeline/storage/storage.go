@@ -23,6 +23,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/sluice-media/sluice/sagas"
 )
 
 var (
@@ -111,6 +113,14 @@ type Ref struct {
 	VersionID string // empty: the current version
 	ETag      string // without quotes; empty: whatever is there
 }
+
+// Pinned is exactly the object that intake found for u: what every later stage reads, and the only one it may.
+func Pinned(u sagas.Upload) Ref {
+	return Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
+}
+
+// IsGone reports that a pinned object no longer exists as it was pinned. Trying again cannot help.
+func IsGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrChanged) }
 
 func (r Ref) String() string { return r.Bucket + "/" + r.Key }
 
