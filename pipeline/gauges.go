@@ -68,7 +68,7 @@ func (g *Gauges) sample(ctx context.Context) error {
 	defer cancel()
 	errs := []error{g.sampleBacklogs(ctx)}
 	for _, stage := range Stages() {
-		for _, topic := range []string{Topic(stage), Topic(stage) + deadLetterSuffix} {
+		for _, topic := range []string{Topic(stage), DeadLetterTopic(stage)} {
 			errs = append(errs, g.sampleQueue(ctx, topic))
 		}
 	}

@@ -51,8 +51,9 @@ func Topic(stage string) string {
 	return stage
 }
 
-// waitsFor names the stage that an upload is waiting for; it is empty when there is nothing left to do.
-func waitsFor(u sagas.Upload) string {
+// WaitsFor names the stage that an upload is waiting for; it is empty when the upload has its outcome and everyone
+// was told.
+func WaitsFor(u sagas.Upload) string {
 	if u.State.Terminal() {
 		if u.NotifiedAt == nil {
 			return Notify
@@ -74,5 +75,5 @@ func follows(stage, next string) bool {
 	return next == Notify && stage != Notify || next != "" && slices.Index(order, next) == slices.Index(order, stage)+1
 }
 
-// deadLetterSuffix ends the name of the dead-letter queue of a topic's queue.
-const deadLetterSuffix = "-dlq"
+// DeadLetterTopic is the queue that takes what a stage could not handle.
+func DeadLetterTopic(stage string) string { return Topic(stage) + "-dlq" }

@@ -121,7 +121,7 @@ func (r *Runner) failed(stage Stage, msg *message.Message, err error) error {
 // passes on: an upload that the API or the sweeper moved has no message behind it but the event.
 func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
 	responsible := attempt > 1 || stage.Name() == Intake
-	if waitsFor(u) == stage.Name() {
+	if WaitsFor(u) == stage.Name() {
 		moved, err := r.work(ctx, stage, u, attempt)
 		switch {
 		case err == nil:
@@ -136,7 +136,7 @@ func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attem
 	} else {
 		r.metrics.handled.WithLabelValues(stage.Name(), stale).Inc()
 	}
-	if next := waitsFor(u); responsible && follows(stage.Name(), next) {
+	if next := WaitsFor(u); responsible && follows(stage.Name(), next) {
 		if err := r.Send(ctx, next, u); err != nil {
 			return u, err
 		}

@@ -135,7 +135,7 @@ func (s *Sweeper) resend(ctx context.Context, u sagas.Upload) error {
 }
 
 func (s *Sweeper) resendTo(ctx context.Context, u sagas.Upload) error {
-	return s.runner.Send(ctx, waitsFor(u), u)
+	return s.runner.Send(ctx, WaitsFor(u), u)
 }
 
 func ignoring(err, target error) error {
