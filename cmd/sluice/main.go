@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/sluice-media/sluice/pipeline"
 )
 
 // Exit codes besides 0.
@@ -51,6 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Name("sluice"),
 		kong.Description("The upload backend that lets through only what should pass."),
 		kong.PostBuild(nameVariables),
+		kong.Vars{"stages": strings.Join(pipeline.Stages(), ",")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(c int) { code = c }),
