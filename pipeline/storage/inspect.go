@@ -49,16 +49,6 @@ func (c *Client) Anonymous(ctx context.Context, bucket, key string) (list, read 
 	return list, nil
 }
 
-// RemoveVersion deletes one version of an object for good; of an object without versions, the object. IAM actions:
-// s3:DeleteObjectVersion and s3:DeleteObject.
-func (c *Client) RemoveVersion(ctx context.Context, r Ref) error {
-	_, err := c.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &r.Bucket, Key: &r.Key, VersionId: optional(r.VersionID)})
-	if err != nil {
-		return failed("removing", r, err)
-	}
-	return nil
-}
-
 // Notified returns who is told of an object created under key in the incoming bucket: the ARNs of queues, topics and
 // functions, and EventBridge. Not every store can say. IAM action: s3:GetBucketNotification.
 func (c *Client) Notified(ctx context.Context, key string) ([]string, error) {

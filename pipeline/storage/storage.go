@@ -6,6 +6,8 @@
 //
 // IAM actions, on incoming/*: s3:PutObject, s3:GetObject, s3:GetObjectVersion; on the incoming bucket:
 // s3:ListBucket (without it S3 answers 403, not 404, for an object that is not there); on media/*: s3:PutObject.
+// To clean up (delete.go), on both buckets: s3:ListBucketVersions, and on their objects s3:DeleteObject and
+// s3:DeleteObjectVersion; on the incoming bucket s3:ListBucketMultipartUploads, on incoming/* s3:AbortMultipartUpload.
 package storage
 
 import (
