@@ -162,6 +162,9 @@ func TestALostReplyDoesNotMakeAnothersUploadOurs(t *testing.T) {
 		"size":     func(b *sagas.Beginning) { b.Declared.Size++ },
 		"checksum": func(b *sagas.Beginning) { b.Declared.SHA256 = nil },
 		"metadata": func(b *sagas.Beginning) { b.Metadata = nil },
+		"parts": func(b *sagas.Beginning) {
+			b.Method, b.Multipart = sagas.MethodMultipart, sagas.Multipart{PartCount: 2}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := beginning(t)

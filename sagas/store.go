@@ -52,6 +52,9 @@ type Beginning struct {
 	Declared Content
 	Metadata map[string]string
 	Lifetime time.Duration // from now until it expires if nothing arrives
+
+	// Multipart is the plan of MethodMultipart, as yet without an UploadID; zero otherwise.
+	Multipart Multipart
 }
 
 // matches reports whether u is what b began.
@@ -59,7 +62,7 @@ func (b Beginning) matches(u Upload) bool {
 	return u.ID == b.ID && u.Owner == b.Owner && u.Method == b.Method && u.Filename == b.Filename &&
 		u.Bucket == b.Bucket && u.Key == b.Key && maps.Equal(u.Metadata, b.Metadata) &&
 		u.Declared.Type == b.Declared.Type && u.Declared.Size == b.Declared.Size &&
-		bytes.Equal(u.Declared.SHA256, b.Declared.SHA256)
+		bytes.Equal(u.Declared.SHA256, b.Declared.SHA256) && u.Multipart == b.Multipart
 }
 
 // Begin writes the saga and the first row of its history in one statement. When the connection is lost before
@@ -76,6 +79,7 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 		"id": b.ID, "tenant": b.Owner.Tenant, "owner": b.Owner.Subject, "state": Initiated, "method": b.Method,
 		"filename": b.Filename, "bucket": b.Bucket, "key": b.Key, "type": b.Declared.Type,
 		"size": nullable(b.Declared.Size), "sha256": b.Declared.SHA256, "metadata": metadata,
+		"part_size": nullable(b.Multipart.PartSize), "part_count": nullable(b.Multipart.PartCount),
 		"lifetime": b.Lifetime, "worker": s.worker,
 	}
 	u, err := retry(ctx, func(unsure bool) (Upload, error) {
@@ -91,6 +95,20 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 	})
 	if err != nil {
 		return Upload{}, fmt.Errorf("beginning upload %s: %w", b.ID, err)
+	}
+	return u, nil
+}
+
+// StartMultipart keeps the id that S3 gave the multipart upload of an initiated upload. It is not a transition: nobody
+// but the API has seen the upload yet. It returns ErrMoved when the upload has left initiated, or has another id.
+func (s *Store) StartMultipart(ctx context.Context, id uuid.UUID, uploadID string) (Upload, error) {
+	args := pgx.NamedArgs{"id": id, "multipart_id": uploadID, "initiated": Initiated, "multipart": MethodMultipart}
+	u, err := retry(ctx, func(bool) (Upload, error) { return s.one(ctx, startMultipartSQL, args) })
+	if errors.Is(err, ErrNotFound) {
+		return Upload{}, ErrMoved
+	}
+	if err != nil {
+		return Upload{}, fmt.Errorf("keeping the multipart upload of upload %s: %w", id, err)
 	}
 	return u, nil
 }

@@ -19,6 +19,8 @@ type Upload struct {
 	Declared Content
 	Observed Content
 
+	Multipart Multipart // zero unless Method is MethodMultipart
+
 	// ETag (unquoted) and VersionID pin the object that was found at intake. Everything later reads exactly it.
 	ETag      string
 	VersionID string // empty where the bucket is not versioned
@@ -47,8 +49,19 @@ type Owner struct {
 // Method is how the client sends the bytes.
 type Method string
 
-// MethodPut is a single presigned PUT.
-const MethodPut Method = "put"
+// The methods. The values are part of the API and of the database.
+const (
+	MethodPut       Method = "put"       // a single presigned PUT
+	MethodPost      Method = "post"      // a form with a signed policy
+	MethodMultipart Method = "multipart" // several presigned PUTs, which S3 joins
+)
+
+// Multipart is how a file is cut into parts, and what S3 calls the upload that joins them.
+type Multipart struct {
+	UploadID  string // empty until S3 has given it one
+	PartSize  int64  // bytes of every part but the last, which may be smaller; 0: the client cuts as it likes
+	PartCount int    // parts are numbered from 1
+}
 
 // Content describes bytes: as the client declared them, or as they were found.
 type Content struct {

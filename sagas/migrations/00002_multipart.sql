@@ -1,0 +1,13 @@
+-- +goose Up
+ALTER TABLE uploads
+    ADD COLUMN multipart_id text,
+    ADD COLUMN part_size    bigint CHECK (part_size > 0),
+    ADD COLUMN part_count   integer CHECK (part_count BETWEEN 1 AND 10000),
+    ADD CHECK ((method = 'multipart') = (part_count IS NOT NULL)),
+    ADD CHECK (method = 'multipart' OR multipart_id IS NULL AND part_size IS NULL);
+
+-- +goose Down
+ALTER TABLE uploads
+    DROP COLUMN multipart_id,
+    DROP COLUMN part_size,
+    DROP COLUMN part_count;
