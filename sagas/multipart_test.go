@@ -11,7 +11,7 @@ import (
 func multipartBeginning(t *testing.T) sagas.Beginning {
 	t.Helper()
 	b := beginning(t)
-	b.Method, b.Multipart = sagas.MethodMultipart, sagas.Multipart{PartSize: 8 << 20, PartCount: 3}
+	b.Method, b.Multipart = sagas.MethodMultipart, sagas.Multipart{PartSize: 8 << 20, PartCount: 3, SHA256: true}
 	return b
 }
 
@@ -38,7 +38,8 @@ func TestBeginKeepsThePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := sagas.Multipart{UploadID: "abc", PartSize: 8 << 20, PartCount: 3}
+	want := b.Multipart
+	want.UploadID = "abc"
 	if started.Multipart != want || started.Version != u.Version || started.State != sagas.Initiated {
 		t.Errorf("started %+v", started)
 	}

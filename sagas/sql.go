@@ -8,7 +8,7 @@ import (
 const uploadColumns = `id, tenant, owner, state, version, method, filename, bucket, key,
 	declared_type, coalesce(declared_size, 0), declared_sha256,
 	coalesce(observed_type, ''), coalesce(observed_size, 0), observed_sha256,
-	coalesce(multipart_id, ''), coalesce(part_size, 0), coalesce(part_count, 0),
+	coalesce(multipart_id, ''), coalesce(part_size, 0), coalesce(part_count, 0), part_sha256,
 	coalesce(etag, ''), coalesce(version_id, ''), coalesce(width, 0), coalesce(height, 0), variants,
 	coalesce(reason_code, ''), coalesce(reason_detail, ''), metadata,
 	created_at, updated_at, expires_at, notified_at, clock_timestamp()`
@@ -20,9 +20,9 @@ const unsettled = `(state IN ('initiated', 'uploaded', 'verified', 'clean', 'pro
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
-		declared_type, declared_size, declared_sha256, part_size, part_count, metadata, expires_at)
+		declared_type, declared_size, declared_sha256, part_size, part_count, part_sha256, metadata, expires_at)
 	VALUES (@id, @tenant, @owner, @state, @method, @filename, @bucket, @key,
-		@type, @size, @sha256, @part_size, @part_count, @metadata::jsonb, now() + @lifetime)
+		@type, @size, @sha256, @part_size, @part_count, @part_sha256, @metadata::jsonb, now() + @lifetime)
 	RETURNING *
 ), logged AS (
 	INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
@@ -88,7 +88,7 @@ func scanUpload(row pgx.CollectableRow) (u Upload, err error) {
 	err = row.Scan(&u.ID, &u.Owner.Tenant, &u.Owner.Subject, &u.State, &u.Version, &u.Method, &u.Filename, &u.Bucket, &u.Key,
 		&u.Declared.Type, &u.Declared.Size, &u.Declared.SHA256,
 		&u.Observed.Type, &u.Observed.Size, &u.Observed.SHA256,
-		&u.Multipart.UploadID, &u.Multipart.PartSize, &u.Multipart.PartCount,
+		&u.Multipart.UploadID, &u.Multipart.PartSize, &u.Multipart.PartCount, &u.Multipart.SHA256,
 		&u.ETag, &u.VersionID, &u.Width, &u.Height, &u.Variants,
 		&u.Reason.Code, &u.Reason.Detail, &u.Metadata,
 		&u.CreatedAt, &u.UpdatedAt, &u.ExpiresAt, &u.NotifiedAt, &u.ReadAt)

@@ -80,6 +80,7 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 		"filename": b.Filename, "bucket": b.Bucket, "key": b.Key, "type": b.Declared.Type,
 		"size": nullable(b.Declared.Size), "sha256": b.Declared.SHA256, "metadata": metadata,
 		"part_size": nullable(b.Multipart.PartSize), "part_count": nullable(b.Multipart.PartCount),
+		"part_sha256": b.Multipart.SHA256,
 		"lifetime": b.Lifetime, "worker": s.worker,
 	}
 	u, err := retry(ctx, func(unsure bool) (Upload, error) {

@@ -61,6 +61,7 @@ type Multipart struct {
 	UploadID  string // empty until S3 has given it one
 	PartSize  int64  // bytes of every part but the last, which may be smaller; 0: the client cuts as it likes
 	PartCount int    // parts are numbered from 1
+	SHA256    bool   // each part is sent with its SHA-256, which S3 checks
 }
 
 // Content describes bytes: as the client declared them, or as they were found.
