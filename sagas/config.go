@@ -22,10 +22,11 @@ var execModes = map[string]pgx.QueryExecMode{
 // Config says where the database is.
 type Config struct {
 	URL            string        `help:"PostgreSQL connection string." default:"postgres://sluice@127.0.0.1:8084/sluice?sslmode=disable"`
-	DirectURL      string        `help:"PostgreSQL connection string that bypasses a pooler, for what needs a session of its own: migrations. Empty: the same as the other." default:""`
+	DirectURL      string        `help:"PostgreSQL connection string that bypasses a pooler, for what needs a session of its own: migrations and listening for changes. Empty: the same as the other." default:""`
 	ExecMode       string        `help:"How statements are executed (${enum}). Behind a pooler in transaction mode: cache_describe, or exec. A default_query_exec_mode in the connection string comes first." enum:"cache_statement,cache_describe,describe_exec,exec,simple_protocol" default:"cache_statement"`
 	MaxConns       int32         `help:"Most connections that one process opens." default:"8"`
 	ConnectTimeout time.Duration `help:"How long to wait for a connection." default:"5s"`
+	Recheck        time.Duration `help:"How often the API reads again what is waited for, lest an announcement was lost." default:"5s"`
 }
 
 // Validate reports every mistake at once.
@@ -45,6 +46,9 @@ func (c Config) Validate() error {
 	}
 	if c.ConnectTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("database connect-timeout: %s is not positive", c.ConnectTimeout))
+	}
+	if c.Recheck <= 0 {
+		errs = append(errs, fmt.Errorf("database recheck: %s is not positive", c.Recheck))
 	}
 	return errors.Join(errs...)
 }

@@ -54,7 +54,7 @@ func TestExecMode(t *testing.T) {
 
 func TestConfigReportsEveryMistake(t *testing.T) {
 	err := sagas.Config{URL: "postgres://h:x/", DirectURL: "postgres://h:y/", ExecMode: "batch"}.Validate()
-	for _, want := range []string{"database url", "direct-url", "exec-mode", "max-conns", "connect-timeout"} {
+	for _, want := range []string{"database url", "direct-url", "exec-mode", "max-conns", "connect-timeout", "recheck"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not mention %s", err, want)
 		}

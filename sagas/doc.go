@@ -21,6 +21,9 @@
 // lost reply leaves open, Begin and Advance find out. Behind a pooler in transaction mode set Config.ExecMode to
 // cache_describe or exec, and Config.DirectURL for Migrate.
 //
+// Who waits for an upload watches it through Changes. Each move is announced on the channel sluice_uploads after it was
+// committed, a few at a time; Changes listens on one connection of its own, to Config.DirectURL.
+//
 // The store needs PostgreSQL 14 or newer and the right to create tables in its schema for
 // Migrate.
 package sagas

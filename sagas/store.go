@@ -32,13 +32,14 @@ func (e *IllegalTransitionError) Error() string {
 
 // Store keeps uploads in Postgres. It is safe for concurrent use.
 type Store struct {
-	pool   *pgxpool.Pool
-	worker string
+	pool    *pgxpool.Pool
+	worker  string
+	changed *announcer
 }
 
 // NewStore returns a store over the pool; worker names this process in the history.
 func NewStore(pool *pgxpool.Pool, worker string) *Store {
-	return &Store{pool: pool, worker: worker}
+	return &Store{pool: pool, worker: worker, changed: &announcer{pool: pool}}
 }
 
 // Beginning is what is known of an upload before it exists.
@@ -129,6 +130,8 @@ type Change struct {
 // the transition, all in one statement, or returns ErrMoved and writes nothing. Moving an outcome to itself
 // records that it was delivered, once.
 //
+// The processes whose Changes run are told of it shortly afterwards; Flush waits for that.
+//
 // When the connection is lost before the reply comes, it tries again: should the upload have moved by then, its
 // history says whether that was this change, and if so Advance returns the upload as it stands. The second try
 // comes before the look because the first may still be running: Postgres makes the second wait for it.
@@ -163,7 +166,26 @@ func (s *Store) Advance(ctx context.Context, c Change) (Upload, error) {
 	if err != nil {
 		return Upload{}, fmt.Errorf("moving upload %s from %s to %s: %w", c.ID, c.From, c.To, err)
 	}
+	s.changed.announce(u.ID, u.Version)
 	return u, nil
+}
+
+// Flush waits until every change made so far was announced, or ctx ends. A process calls it before it closes the pool.
+func (s *Store) Flush(ctx context.Context) error { return s.changed.flush(ctx) }
+
+// Version returns the version of the owner's upload, or ErrNotFound. It costs less than Get.
+func (s *Store) Version(ctx context.Context, o Owner, id uuid.UUID) (version int64, err error) {
+	version, err = retry(ctx, func(bool) (v int64, err error) {
+		err = s.pool.QueryRow(ctx, versionSQL, id, o.Tenant, o.Subject).Scan(&v)
+		return v, err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, ErrNotFound
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the version of upload %s: %w", id, err)
+	}
+	return version, nil
 }
 
 // Get returns the owner's upload, or ErrNotFound.

@@ -18,7 +18,7 @@ import (
 
 var owner = sagas.Owner{Tenant: "acme", Subject: "user-42"}
 
-func beginning(t *testing.T) sagas.Beginning {
+func beginning(t testing.TB) sagas.Beginning {
 	t.Helper()
 	id, err := uuid.NewV7()
 	if err != nil {

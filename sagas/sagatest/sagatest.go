@@ -55,7 +55,7 @@ func Config(t testing.TB) sagas.Config {
 	q := u.Query()
 	q.Set("search_path", schema)
 	u.RawQuery = q.Encode()
-	return sagas.Config{URL: u.String(), ExecMode: "cache_statement", MaxConns: 8, ConnectTimeout: 5e9}
+	return sagas.Config{URL: u.String(), ExecMode: "cache_statement", MaxConns: 8, ConnectTimeout: 5e9, Recheck: 5e9}
 }
 
 func exec(t testing.TB, dsn, sql string) {
