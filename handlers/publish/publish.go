@@ -41,19 +41,19 @@ func (*Stage) Name() string { return pipeline.Publish }
 func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, error) {
 	for _, v := range u.Variants {
 		pinned := storage.Ref{Bucket: u.Bucket, Key: v.Key, VersionID: v.VersionID, ETag: v.ETag}
-		if err := s.copy(ctx, pinned, v.Type); err != nil {
+		if err := s.copy(ctx, pinned, v.Type, v.Size); err != nil {
 			return gone(err, "rendition "+v.Name)
 		}
 	}
 	pinned := storage.Pinned(u)
-	if err := s.copy(ctx, pinned, u.Observed.Type); err != nil {
+	if err := s.copy(ctx, pinned, u.Observed.Type, u.Observed.Size); err != nil {
 		return gone(err, "uploaded object")
 	}
 	return pipeline.Advance(sagas.Ready, sagas.Facts{}), nil
 }
 
-func (s *Stage) copy(ctx context.Context, from storage.Ref, mediaType string) error {
-	_, err := s.objects.Copy(ctx, from, s.objects.Media, from.Key,
+func (s *Stage) copy(ctx context.Context, from storage.Ref, mediaType string, size int64) error {
+	_, err := s.objects.Copy(ctx, from, size, s.objects.Media, from.Key,
 		storage.Properties{Type: mediaType, CacheControl: s.config.CacheControl})
 	return err
 }

@@ -2,12 +2,11 @@ package storage
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // PutPermission says which single PUT a client may make.
@@ -15,8 +14,18 @@ type PutPermission struct {
 	Key      string
 	Type     string // Content-Type, always signed
 	Size     int64  // exact Content-Length; 0 leaves it open
-	SHA256   []byte // signed and checked by S3; nil leaves it open
-	OnlyOnce bool   // sign If-None-Match: *, so that S3 refuses a second PUT
+	SHA256   []byte // signed and checked by S3, where the provider can; nil leaves it open
+	OnlyOnce bool   // sign If-None-Match: * or what the provider has instead, so that S3 refuses a second PUT
+	Lifetime time.Duration
+}
+
+// PartPermission says which part of a multipart upload a client may send.
+type PartPermission struct {
+	Key      string
+	UploadID string
+	Number   int    // from 1
+	Size     int64  // exact Content-Length
+	SHA256   []byte // signed and checked by S3, where the provider can; only for an upload created with checksums
 	Lifetime time.Duration
 }
 
@@ -29,28 +38,45 @@ type PresignedRequest struct {
 	Expires time.Time         // by this process's clock
 }
 
+const checksumHeader = "X-Amz-Checksum-Sha256"
+
 // PresignPut signs a PUT into the incoming bucket.
 func (c *Client) PresignPut(ctx context.Context, p PutPermission) (PresignedRequest, error) {
-	in := &s3.PutObjectInput{Bucket: &c.Incoming, Key: &p.Key, ContentType: &p.Type}
-	if p.Size > 0 {
-		in.ContentLength = &p.Size
+	header := http.Header{"Content-Type": {p.Type}}
+	c.addChecksum(header, p.SHA256)
+	if p.OnlyOnce && c.profile.onceName != "" {
+		header.Set(c.profile.onceName, c.profile.onceValue)
 	}
-	if p.SHA256 != nil {
-		in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(p.SHA256))
-	}
-	if p.OnlyOnce {
-		in.IfNoneMatch = aws.String("*")
-	}
-	expires := time.Now().Add(p.Lifetime)
-	req, err := c.presign.PresignPutObject(ctx, in, s3.WithPresignExpires(p.Lifetime))
+	req, err := c.signer.sign(ctx, p.Key, url.Values{"x-id": {"PutObject"}}, header, p.Size, p.Lifetime)
 	if err != nil {
 		return PresignedRequest{}, fmt.Errorf("presigning a PUT of %s/%s: %w", c.Incoming, p.Key, err)
 	}
-	out := PresignedRequest{Method: req.Method, URL: req.URL, Headers: map[string]string{}, Expires: expires}
-	for name := range req.SignedHeader {
-		if name != "Host" {
-			out.Headers[name] = req.SignedHeader.Get(name)
-		}
+	return req, nil
+}
+
+// PresignPart signs a part of a multipart upload into the incoming bucket.
+func (c *Client) PresignPart(ctx context.Context, p PartPermission) (PresignedRequest, error) {
+	fail := func(err error) (PresignedRequest, error) {
+		return PresignedRequest{}, fmt.Errorf("presigning part %d of %s/%s: %w", p.Number, c.Incoming, p.Key, err)
 	}
-	return out, nil
+	if p.Number < 1 || p.Number > MaxParts {
+		return fail(fmt.Errorf("part numbers go from 1 to %d", MaxParts))
+	}
+	if p.Size < 1 || p.Size > MaxPut {
+		return fail(fmt.Errorf("%d bytes: a part has 1 to %d", p.Size, MaxPut))
+	}
+	header := http.Header{}
+	c.addChecksum(header, p.SHA256)
+	query := url.Values{"partNumber": {strconv.Itoa(p.Number)}, "uploadId": {p.UploadID}, "x-id": {"UploadPart"}}
+	req, err := c.signer.sign(ctx, p.Key, query, header, p.Size, p.Lifetime)
+	if err != nil {
+		return fail(err)
+	}
+	return req, nil
+}
+
+func (c *Client) addChecksum(header http.Header, sum []byte) {
+	if sum != nil && c.profile.sha256 {
+		header.Set(checksumHeader, *encoded(sum))
+	}
 }

@@ -12,12 +12,11 @@ package storage
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -37,74 +36,59 @@ var (
 	ErrChanged = errors.New("the object is not the pinned one")
 )
 
-// Config says where the objects are.
-type Config struct {
-	Endpoint       string `help:"S3 endpoint URL; empty for AWS."`
-	PublicEndpoint string `help:"S3 endpoint URL as clients reach it, for presigned URLs; empty when it is the same."`
-	IncomingBucket string `help:"Versioned bucket that clients upload to." default:"incoming"`
-	MediaBucket    string `help:"Bucket that the CDN reads." default:"media"`
-}
-
-// Validate reports every mistake at once.
-func (c Config) Validate() error {
-	var errs []error
-	for name, endpoint := range map[string]string{"endpoint": c.Endpoint, "public-endpoint": c.PublicEndpoint} {
-		if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-			errs = append(errs, fmt.Errorf("s3 %s: %q is not an http or https URL", name, endpoint))
-		}
-	}
-	if c.IncomingBucket == "" {
-		errs = append(errs, errors.New("s3 incoming-bucket is empty"))
-	}
-	if c.MediaBucket == "" {
-		errs = append(errs, errors.New("s3 media-bucket is empty"))
-	}
-	if c.IncomingBucket != "" && c.IncomingBucket == c.MediaBucket {
-		errs = append(errs, fmt.Errorf("s3 incoming-bucket and media-bucket are both %q: what is not scanned must not lie where the CDN reads", c.MediaBucket))
-	}
-	return errors.Join(errs...)
-}
-
 // Client does what Sluice does with S3. It is safe for concurrent use.
 type Client struct {
 	Incoming string // bucket
 	Media    string // bucket
 
+	// LargeCopy is the size in bytes up to which Copy is one request. What is larger is copied in parts of at most
+	// this size. 5 GiB, the most that S3 allows, unless a test wants less.
+	LargeCopy int64
+
+	profile profile
 	s3      *s3.Client
-	presign *s3.PresignClient
+	patient func(*s3.Options) // for requests during which S3 may move gigabytes before it answers
+	signer  *signer
 }
 
 // New returns a client with the credentials and region of conf.
 func New(conf aws.Config, c Config) *Client {
-	conf.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConnsPerHost = 64
-		t.ResponseHeaderTimeout = time.Minute
-	})
+	conf.HTTPClient = transport(time.Minute)
+	provider := c.provider()
 	at := func(endpoint string) func(*s3.Options) {
 		return func(o *s3.Options) {
-			if endpoint == "" {
-				return
+			o.UsePathStyle = !profiles[provider].virtualHosted
+			if provider != AWS {
+				o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+				o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 			}
-			o.BaseEndpoint = aws.String(endpoint)
-			o.UsePathStyle = true
-			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+			if endpoint != "" {
+				o.BaseEndpoint = &endpoint
+			}
 		}
 	}
 	public := c.PublicEndpoint
 	if public == "" {
 		public = c.Endpoint
 	}
-	signer := s3.NewFromConfig(conf, at(public), func(o *s3.Options) {
-		// A checksum calculated while presigning would be that of an empty body.
-		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-	})
+	patient := transport(10 * time.Minute)
 	return &Client{
-		Incoming: c.IncomingBucket,
-		Media:    c.MediaBucket,
-		s3:       s3.NewFromConfig(conf, at(c.Endpoint)),
-		presign:  s3.NewPresignClient(signer),
+		Incoming:  c.IncomingBucket,
+		Media:     c.MediaBucket,
+		LargeCopy: MaxPut,
+		profile:   profiles[provider],
+		s3:        s3.NewFromConfig(conf, at(c.Endpoint)),
+		patient:   func(o *s3.Options) { o.HTTPClient = patient },
+		signer:    newSigner(s3.NewFromConfig(conf, at(public)).Options(), c.IncomingBucket),
 	}
+}
+
+// transport gives S3 so long to begin an answer.
+func transport(patience time.Duration) *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = 64
+		t.ResponseHeaderTimeout = patience
+	})
 }
 
 // Ref names one object. With VersionID and ETag it is pinned: an operation on it fails with ErrChanged or
@@ -113,7 +97,7 @@ type Ref struct {
 	Bucket    string
 	Key       string
 	VersionID string // empty: the current version
-	ETag      string // without quotes; empty: whatever is there
+	ETag      string // with or without quotes; empty: whatever is there
 }
 
 // Pinned is exactly the object that intake found for u: what every later stage reads, and the only one it may.
@@ -126,98 +110,6 @@ func IsGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(er
 
 func (r Ref) String() string { return r.Bucket + "/" + r.Key }
 
-// Object is what S3 knows of an object.
-type Object struct {
-	Ref
-	Type   string // media type as stored
-	Size   int64  // bytes
-	SHA256 []byte // nil unless the uploader gave it and S3 checked it
-}
-
-// Head reads an object's properties.
-func (c *Client) Head(ctx context.Context, r Ref) (Object, error) {
-	out, err := c.s3.HeadObject(ctx, &s3.HeadObjectInput{
-		Bucket: &r.Bucket, Key: &r.Key, VersionId: optional(r.VersionID), IfMatch: quoted(r.ETag),
-		ChecksumMode: types.ChecksumModeEnabled,
-	})
-	if err != nil {
-		return Object{}, failed("reading the properties of", r, err)
-	}
-	r.ETag, r.VersionID = unquoted(out.ETag), version(out.VersionId)
-	o := Object{Ref: r, Type: aws.ToString(out.ContentType), Size: aws.ToInt64(out.ContentLength)}
-	if sum, err := base64.StdEncoding.DecodeString(aws.ToString(out.ChecksumSHA256)); err == nil && len(sum) == 32 {
-		o.SHA256 = sum
-	}
-	return o, nil
-}
-
-// Get opens an object. The caller closes the body; reading it may fail at any point.
-func (c *Client) Get(ctx context.Context, r Ref) (io.ReadCloser, error) {
-	return c.get(ctx, r, nil)
-}
-
-// GetPrefix opens the first n bytes of an object, or all of it when it is shorter. An empty object has no
-// prefix: ask Head first.
-func (c *Client) GetPrefix(ctx context.Context, r Ref, n int64) (io.ReadCloser, error) {
-	return c.get(ctx, r, aws.String(fmt.Sprintf("bytes=0-%d", n-1)))
-}
-
-func (c *Client) get(ctx context.Context, r Ref, byteRange *string) (io.ReadCloser, error) {
-	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{
-		Bucket: &r.Bucket, Key: &r.Key, VersionId: optional(r.VersionID), IfMatch: quoted(r.ETag), Range: byteRange,
-	})
-	if err != nil {
-		return nil, failed("reading", r, err)
-	}
-	return out.Body, nil
-}
-
-// Properties are stored with an object and sent with it by the CDN.
-type Properties struct {
-	Type         string
-	CacheControl string
-}
-
-// Put writes a small object, whose body must be seekable, and returns it pinned.
-func (c *Client) Put(ctx context.Context, bucket, key string, body io.ReadSeeker, p Properties) (Ref, error) {
-	r := Ref{Bucket: bucket, Key: key}
-	out, err := c.s3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &bucket, Key: &key, Body: body, ContentType: optional(p.Type), CacheControl: optional(p.CacheControl),
-	})
-	if err != nil {
-		return Ref{}, failed("writing", r, err)
-	}
-	r.ETag, r.VersionID = unquoted(out.ETag), version(out.VersionId)
-	return r, nil
-}
-
-// Copy copies exactly the pinned object from, of at most 5 GiB, and gives the copy the properties p. Nothing is
-// written when from has changed.
-func (c *Client) Copy(ctx context.Context, from Ref, toBucket, toKey string, p Properties) (Ref, error) {
-	source := from.Bucket + "/" + escaped(from.Key)
-	if from.VersionID != "" {
-		source += "?versionId=" + url.QueryEscape(from.VersionID)
-	}
-	to := Ref{Bucket: toBucket, Key: toKey}
-	out, err := c.s3.CopyObject(ctx, &s3.CopyObjectInput{
-		Bucket: &toBucket, Key: &toKey, CopySource: &source, CopySourceIfMatch: quoted(from.ETag),
-		MetadataDirective: types.MetadataDirectiveReplace, ContentType: optional(p.Type), CacheControl: optional(p.CacheControl),
-	})
-	if err != nil {
-		return Ref{}, failed(fmt.Sprintf("copying %s to", from), to, err)
-	}
-	if out.CopyObjectResult != nil {
-		to.ETag = unquoted(out.CopyObjectResult.ETag)
-	}
-	to.VersionID = version(out.VersionId)
-	return to, nil
-}
-
-// escaped is key as S3 wants it in x-amz-copy-source: URL-encoded, where a plus sign would mean a space.
-func escaped(key string) string {
-	return strings.ReplaceAll((&url.URL{Path: key}).EscapedPath(), "+", "%2B")
-}
-
 // Ping checks that the incoming bucket can be reached with these credentials.
 func (c *Client) Ping(ctx context.Context) error {
 	if _, err := c.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.Incoming}); err != nil {
@@ -226,14 +118,16 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// failed gives an S3 error its meaning. HEAD has no error body, so the status has to do.
+// failed gives an S3 error its meaning. HEAD has no error body, so the status has to do; where there is one, it tells
+// a bucket that does not exist, which is a mistake in the configuration, from an object that does not.
 func failed(doing string, r Ref, err error) error {
 	var response *awshttp.ResponseError
 	if errors.As(err, &response) {
-		switch response.HTTPStatusCode() {
-		case http.StatusNotFound:
+		var bucket *types.NoSuchBucket
+		switch status := response.HTTPStatusCode(); {
+		case status == http.StatusNotFound && !errors.As(err, &bucket):
 			err = errors.Join(ErrNotFound, err)
-		case http.StatusPreconditionFailed:
+		case status == http.StatusPreconditionFailed:
 			err = errors.Join(ErrChanged, err)
 		}
 	}
@@ -251,7 +145,7 @@ func quoted(etag string) *string {
 	if etag == "" {
 		return nil
 	}
-	return aws.String(`"` + etag + `"`)
+	return aws.String(`"` + strings.Trim(etag, `"`) + `"`)
 }
 
 func unquoted(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
@@ -262,4 +156,21 @@ func version(id *string) string {
 		return ""
 	}
 	return aws.ToString(id)
+}
+
+// digest is the SHA-256 in a checksum of S3, or nil when there is none of the whole object or part.
+func digest(checksum *string) []byte {
+	sum, err := base64.StdEncoding.DecodeString(aws.ToString(checksum))
+	if err != nil || len(sum) != sha256.Size {
+		return nil
+	}
+	return sum
+}
+
+// encoded is a SHA-256 as S3 wants it.
+func encoded(sum []byte) *string {
+	if sum == nil {
+		return nil
+	}
+	return aws.String(base64.StdEncoding.EncodeToString(sum))
 }

@@ -39,7 +39,7 @@ func TestAPinnedObjectStaysPinned(t *testing.T) {
 			if got, err := get(t, c, tc.ref); got != tc.want || !errors.Is(err, tc.err) {
 				t.Errorf("Get: %q, %v; want %q, %v", got, err, tc.want, tc.err)
 			}
-			copied, err := c.Copy(t.Context(), tc.ref, c.Media, tc.ref.Key, storage.Properties{Type: "image/jpeg"})
+			copied, err := c.Copy(t.Context(), tc.ref, int64(len(tc.want)), c.Media, tc.ref.Key, storage.Properties{Type: "image/jpeg"})
 			if !errors.Is(err, tc.err) {
 				t.Errorf("Copy: %v, want %v", err, tc.err)
 			}
