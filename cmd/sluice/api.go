@@ -30,7 +30,7 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	defer func() { err = errors.Join(err, backends.close()) }()
 
 	arrived := intake.New(backends.objects)
-	handler, err := api.New(c.API, api.Deps{
+	handler, err := api.New(ctx, c.API, api.Deps{
 		Store:   backends.store,
 		Objects: backends.objects,
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-media/sluice/handlers/api"
+	"github.com/sluice-media/sluice/handlers/api/auth"
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/handlers/intake"
 	"github.com/sluice-media/sluice/pipeline/storage/storagetest"
@@ -33,8 +34,9 @@ const testSecret = "a-secret-of-the-tests-of-thirty-two-bytes-or-more"
 func startAPI(t *testing.T) (url, token string) {
 	t.Helper()
 	store, objects := sagatest.Store(t), storagetest.New(t)
-	h, err := api.New(api.Config{
-		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", JWTSecret: testSecret,
+	h, err := api.New(t.Context(), api.Config{
+		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com",
+		Auth:         auth.Config{JWTSecret: testSecret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		AllowedTypes: []string{"image/jpeg", "image/png"}, MaxSize: 5 << 30, PresignLifetime: time.Minute,
 	}, api.Deps{
 		Store: store, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sluice-media/sluice/handlers/api/auth"
 	"github.com/sluice-media/sluice/handlers/ops"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
@@ -43,7 +44,7 @@ type Deps struct {
 // server answers the operations.
 type server struct {
 	config     Config
-	auth       authenticator
+	auth       *auth.Authenticator
 	sameOrigin *http.CrossOriginProtection
 	store      *sagas.Store
 	objects    *storage.Client
@@ -54,12 +55,16 @@ type server struct {
 	huma       huma.API
 }
 
-// New returns the handler of the whole API.
-func New(c Config, d Deps) (http.Handler, error) {
+// New returns the handler of the whole API. What it does in the background ends with ctx.
+func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	sameOrigin, err := ownOrigin(c.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	authenticator, err := auth.New(ctx, c.Auth, d.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +73,7 @@ func New(c Config, d Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("registering the api's metrics: %w", err)
 	}
 	s := &server{
-		config: c, auth: newHS256(c), sameOrigin: sameOrigin,
+		config: c, auth: authenticator, sameOrigin: sameOrigin,
 		store: d.Store, objects: d.Objects, confirm: d.Confirm, checks: d.Checks,
 		metrics: m, log: d.Log,
 	}

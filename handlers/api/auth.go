@@ -2,37 +2,46 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/google/uuid"
 
-	"github.com/sluice-media/sluice/sagas"
+	"github.com/sluice-media/sluice/handlers/api/auth"
 )
-
-// authenticator tells who a credential speaks for. Its errors are problems of status 401.
-type authenticator interface {
-	authenticate(ctx context.Context, token string) (principal, error)
-}
-
-// principal is who is calling.
-type principal struct {
-	sagas.Owner
-	expires time.Time // when the credential ends
-}
 
 // The ways to authenticate, by their names in the OpenAPI document.
-var (
-	byBearer  = map[string][]string{"bearer": {}}
-	bySession = map[string][]string{"session": {}}
+const (
+	bearerScheme     = "bearer"
+	sessionScheme    = "session"
+	capabilityScheme = "capability"
 )
+
+// Who may call an operation.
+var (
+	bearers = ways(bearerScheme)
+	anyone  = ways(bearerScheme, sessionScheme)
+	holders = ways(bearerScheme, sessionScheme, capabilityScheme) // anyone, and whoever holds the upload's token
+)
+
+func ways(schemes ...string) (all []map[string][]string) {
+	for _, scheme := range schemes {
+		all = append(all, map[string][]string{scheme: {}})
+	}
+	return all
+}
+
+// tokenParameter carries a capability where no header can be sent.
+const tokenParameter = "token"
 
 func securitySchemes() map[string]*huma.SecurityScheme {
 	return map[string]*huma.SecurityScheme{
-		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
-		"session": {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "Set by POST /v1/session. Writes are only taken from the API's own origin."},
+		bearerScheme:     {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A JWT or an API key."},
+		sessionScheme:    {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "Set by POST /v1/session. Writes are only taken from the API's own origin."},
+		capabilityScheme: {Type: "apiKey", In: "query", Name: tokenParameter, Description: "The token of one upload, as handed out with it. It is good as a bearer token too."},
 	}
 }
 
@@ -40,6 +49,9 @@ func securitySchemes() map[string]*huma.SecurityScheme {
 func (s *server) authenticated(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	p, err := s.identify(r, ctx.Operation().Security)
+	if err == nil {
+		err = covers(p, ctx)
+	}
 	if err != nil {
 		s.refuse(ctx, s.explain(ctx.Context(), err))
 		return
@@ -48,21 +60,51 @@ func (s *server) authenticated(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// identify prefers the bearer token, which no browser sends by itself, to the session cookie, which is only good
-// for reading and for writes from the API's own origin.
-func (s *server) identify(r *http.Request, allowed []map[string][]string) (principal, error) {
+// covers keeps a capability to its upload and to the operations that take one.
+func covers(p auth.Principal, ctx huma.Context) error {
+	switch {
+	case p.Upload == uuid.Nil:
+		return nil
+	case !accepts(ctx.Operation().Security, capabilityScheme):
+		return tokenScope.problem()
+	case ctx.Param("id") != p.Upload.String():
+		return notFound.problem()
+	}
+	return nil
+}
+
+// identify prefers what no browser sends by itself to the session cookie, which is only good for reading and for
+// writes from the API's own origin.
+func (s *server) identify(r *http.Request, allowed []map[string][]string) (auth.Principal, error) {
 	if token, ok := bearerToken(r); ok {
-		return s.auth.authenticate(r.Context(), token)
+		return s.authenticate(r.Context(), token)
+	}
+	if token := r.URL.Query().Get(tokenParameter); token != "" && accepts(allowed, capabilityScheme) {
+		if !auth.IsCapability(token) {
+			return auth.Principal{}, challenge(tokenInvalid, "only the token of an upload can be a parameter")
+		}
+		return s.authenticate(r.Context(), token)
 	}
 	cookie, err := r.Cookie(sessionCookie)
-	if err != nil || !accepts(allowed, "session") {
-		return principal{}, challenge(tokenMissing, "")
+	if err != nil || !accepts(allowed, sessionScheme) {
+		return auth.Principal{}, challenge(tokenMissing, "")
 	}
 	if err := s.sameOrigin.Check(r); err != nil {
-		return principal{}, crossOrigin.problem()
+		return auth.Principal{}, crossOrigin.problem()
 	}
-	return s.auth.authenticate(r.Context(), cookie.Value)
+	return s.authenticate(r.Context(), cookie.Value)
 }
+
+// authenticate turns refusals into problems.
+func (s *server) authenticate(ctx context.Context, credential string) (auth.Principal, error) {
+	p, err := s.auth.Authenticate(ctx, credential)
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
+		return p, challenge(refusals[refused.Code], refused.Reason)
+	}
+	return p, err
+}
+
+var refusals = map[auth.Code]kind{auth.Invalid: tokenInvalid, auth.Expired: tokenExpired, auth.Early: tokenEarly}
 
 func accepts(allowed []map[string][]string, scheme string) bool {
 	for _, way := range allowed {

@@ -16,7 +16,7 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newTestBundle(t, func(c *Config, _ *Deps) { c.JWTIssuer, c.JWTAudience = "https://id.example.com", "sluice" })
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.Auth.JWTIssuer, c.Auth.JWTAudience = "https://id.example.com", "sluice" })
 	hs := func(claims jwt.MapClaims) string {
 		all := jwt.MapClaims{"iss": "https://id.example.com", "aud": []string{"other", "sluice"}}
 		for name, value := range claims {

@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sluice-media/sluice/handlers/api/auth"
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/pipeline/storage/storagetest"
@@ -46,7 +47,8 @@ type testBundle struct {
 
 func testConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:0", MediaURL: mediaURL, JWTSecret: secret,
+		Listen: "127.0.0.1:0", MediaURL: mediaURL,
+		Auth:         auth.Config{JWTSecret: secret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		AllowedTypes: []string{"image/jpeg", "image/png", "image/webp", "video/mp4"},
 		MaxSize:      maxPut, PresignLifetime: 15 * time.Minute, ArrivalGrace: time.Hour,
 	}
@@ -67,7 +69,7 @@ func newTestBundle(t testing.TB, change ...func(*Config, *Deps)) *testBundle {
 	for _, f := range change {
 		f(&c, &d)
 	}
-	h, err := New(c, d)
+	h, err := New(t.Context(), c, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sluice-media/sluice/handlers/api/auth"
 )
 
 // extensions are the types that Sluice can handle and how their object keys end.
@@ -20,7 +22,6 @@ var extensions = map[string]string{
 }
 
 const (
-	minSecret = 32                 // bytes: HS256 wants a key as long as its hash (RFC 7518, 3.2)
 	maxPut    = 5 << 30            // bytes: what S3 takes in a single PUT, and copies in a single call
 	maxSigned = 7 * 24 * time.Hour // what SigV4 allows a presigned URL
 )
@@ -30,15 +31,14 @@ type Config struct {
 	Listen              string        `help:"Address to listen on." default:"127.0.0.1:8080"`
 	PublicURL           string        `help:"URL at which clients reach the API, for links to itself; empty for relative links."`
 	MediaURL            string        `help:"URL under which published files are served." default:"http://127.0.0.1:8081"`
-	JWTSecret           string        `help:"Secret of at least 32 bytes that bearer tokens are signed with (HS256)."`
-	JWTIssuer           string        `help:"Issuer that tokens must name; empty for any."`
-	JWTAudience         string        `help:"Audience that tokens must name; empty for any."`
 	AllowedOrigins      []string      `help:"Origins whose pages may call the API with a bearer token (CORS)."`
 	TrustForwardedProto bool          `help:"Believe X-Forwarded-Proto. Only behind a proxy that sets it itself."`
 	AllowedTypes        []string      `help:"Media types that may be uploaded." default:"image/jpeg,image/png,image/webp,video/mp4"`
 	MaxSize             int64         `help:"Largest file in bytes." default:"5368709120"`
 	PresignLifetime     time.Duration `help:"How long a client has to start sending." default:"15m"`
 	ArrivalGrace        time.Duration `help:"How long after that a transfer that began in time may still arrive." default:"2h"`
+
+	Auth auth.Config `embed:""`
 }
 
 // Validate reports every mistake at once.
@@ -54,9 +54,6 @@ func (c Config) Validate() error {
 	}
 	if !isBaseURL(c.MediaURL) {
 		wrong("media-url: %q is not an http or https URL", c.MediaURL)
-	}
-	if len(c.JWTSecret) < minSecret {
-		wrong("jwt-secret: %d bytes are fewer than %d", len(c.JWTSecret), minSecret)
 	}
 	for _, origin := range c.AllowedOrigins {
 		if origin != "*" && (!isBaseURL(origin) || strings.Count(origin, "/") != 2) {
@@ -80,7 +77,7 @@ func (c Config) Validate() error {
 	if c.ArrivalGrace < 0 {
 		wrong("arrival-grace: %s is negative", c.ArrivalGrace)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Auth.Validate())...)
 }
 
 func isBaseURL(s string) bool {

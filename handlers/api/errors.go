@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/sluice-media/sluice/handlers/api/auth"
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/sagas"
 )
@@ -34,6 +35,7 @@ var (
 	tokenInvalid = kind{http.StatusUnauthorized, "token_invalid", "The token is not valid."}
 	tokenExpired = kind{http.StatusUnauthorized, "token_expired", "The token has expired."}
 	tokenEarly   = kind{http.StatusUnauthorized, "token_not_yet_valid", "The token is not valid yet."}
+	tokenScope   = kind{http.StatusForbidden, "token_scope", "This token is for one upload, and not for this."}
 	crossOrigin  = kind{http.StatusForbidden, "cross_origin", "A session can only be used from the API's own origin."}
 
 	notFound         = kind{http.StatusNotFound, "not_found", "There is no such upload."}
@@ -111,7 +113,7 @@ func (s *server) explain(ctx context.Context, err error) *problem {
 		return clientGone.problem()
 	}
 	s.log.ErrorContext(ctx, "request failed", "request_id", callOf(ctx).requestID, "error", err)
-	if sagas.IsUnavailable(err) {
+	if sagas.IsUnavailable(err) || errors.Is(err, auth.ErrUnavailable) {
 		return unavailable.problem().with("Retry-After", "1")
 	}
 	return internal.problem()

@@ -13,13 +13,15 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/rs/cors"
+
+	"github.com/sluice-media/sluice/handlers/api/auth"
 )
 
 // call is what is known of the request being answered. The outermost middleware makes it, the inner ones and the
 // handlers fill it in, and the access log reads it.
 type call struct {
 	requestID string
-	principal principal
+	principal auth.Principal
 	uploadID  uuid.UUID
 }
 
@@ -45,6 +47,7 @@ func identified(next http.Handler) http.Handler {
 		}
 		w.Header().Set(requestIDHeader, id)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer") // a capability can be in the URL
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, &call{requestID: id})))
 	})
 }

@@ -21,8 +21,6 @@ const (
 
 // routes is every operation, in the order of an upload's life.
 func (s *server) routes() {
-	anyone := []map[string][]string{byBearer, bySession}
-
 	register(s, huma.Operation{
 		OperationID: "begin-upload", Method: http.MethodPost, Path: "/v1/uploads", DefaultStatus: http.StatusCreated,
 		Summary: "Ask for permission to upload a file", Tags: []string{"uploads"}, Security: anyone,
@@ -32,19 +30,25 @@ func (s *server) routes() {
 
 	register(s, huma.Operation{
 		OperationID: "complete-upload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete",
-		Summary: "Say that the file was sent", Tags: []string{"uploads"}, Security: anyone,
+		Summary: "Say that the file was sent", Tags: []string{"uploads"}, Security: holders,
 		Description: "Never needed: storage itself reports what arrives. It saves the wait for that report.",
 	}, s.completeUpload, notFound, notUploaded)
 
 	register(s, huma.Operation{
 		OperationID: "show-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}",
-		Summary: "Show how far an upload has come", Tags: []string{"uploads"}, Security: anyone,
+		Summary: "Show how far an upload has come", Tags: []string{"uploads"}, Security: holders,
 		Responses: map[string]*huma.Response{"304": {Description: "Nothing has happened since."}},
 	}, s.showUpload, notFound)
 
 	register(s, huma.Operation{
+		OperationID: "renew-upload-token", Method: http.MethodPost, Path: "/v1/uploads/{id}/token",
+		Summary: "Ask for another token of an upload", Tags: []string{"uploads"}, Security: anyone,
+		Description: "For a client that works on when the token it was given ends. Tokens that are out stay good.",
+	}, s.renewToken, notFound)
+
+	register(s, huma.Operation{
 		OperationID: "start-session", Method: http.MethodPost, Path: "/v1/session", DefaultStatus: http.StatusNoContent,
-		Summary: "Exchange a bearer token for a cookie", Tags: []string{"session"}, Security: anyone[:1],
+		Summary: "Exchange a bearer token for a cookie", Tags: []string{"session"}, Security: bearers,
 	}, s.startSession)
 
 	register(s, huma.Operation{
@@ -87,8 +91,11 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	if len(op.Security) > 0 {
 		op.Middlewares = append(op.Middlewares, s.authenticated)
 		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly)
+		if !accepts(op.Security, capabilityScheme) {
+			fails = append(fails, tokenScope)
+		}
 	}
-	if accepts(op.Security, "session") && op.Method != http.MethodGet {
+	if accepts(op.Security, sessionScheme) && op.Method != http.MethodGet {
 		fails = append(fails, crossOrigin)
 	}
 	op.Middlewares = append(op.Middlewares, s.bounded)

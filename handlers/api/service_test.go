@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sluice-media/sluice/handlers/api/auth"
 	"github.com/sluice-media/sluice/handlers/ops"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
@@ -312,7 +313,7 @@ func TestNothingIsBegunWhenSigningFails(t *testing.T) {
 
 func TestConfigReportsEveryMistake(t *testing.T) {
 	err := Config{
-		Listen: "x", PublicURL: "ftp://x", MediaURL: "media", JWTSecret: "short", AllowedOrigins: []string{"example.com", "https://a/b"},
+		Listen: "x", PublicURL: "ftp://x", MediaURL: "media", Auth: auth.Config{JWTSecret: "short"}, AllowedOrigins: []string{"example.com", "https://a/b"},
 		AllowedTypes: []string{"text/html"}, MaxSize: 6 << 30, ArrivalGrace: -1,
 	}.Validate()
 	if err == nil {

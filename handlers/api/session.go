@@ -30,8 +30,11 @@ type sessionOutput struct {
 // startSession puts the caller's bearer token in a cookie, for pages that are served from the API's own origin.
 func (s *server) startSession(ctx context.Context, in *sessionInput) (*sessionOutput, error) {
 	token, _ := bearerToken(in.request)
-	lifetime := time.Until(callOf(ctx).principal.expires)
-	return s.session(in.request, token, max(1, int(lifetime.Seconds()))), nil
+	maxAge := 0 // until the browser is closed
+	if expires := callOf(ctx).principal.Expires; !expires.IsZero() {
+		maxAge = max(1, int(time.Until(expires).Seconds()))
+	}
+	return s.session(in.request, token, maxAge), nil
 }
 
 // endSession makes the browser forget the cookie. The token stays valid until it expires.

@@ -37,11 +37,16 @@ func (s *server) beginUpload(ctx context.Context, in *beginInput) (*beginOutput,
 	if err != nil {
 		return nil, err
 	}
+	token, err := s.capability(u)
+	if err != nil {
+		return nil, err
+	}
 	return &beginOutput{
 		Location: s.config.uploadURL(u.ID.String()),
 		ETag:     etag(u),
 		Body: v1.Begun{
-			Upload: s.resource(u, nil),
+			Upload:     s.resource(u, nil),
+			Capability: token,
 			Permission: v1.Permission{
 				Method: put.Method, URL: put.URL, Headers: put.Headers, ExpiresAt: put.Expires.UTC(),
 			},

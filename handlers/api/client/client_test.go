@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-media/sluice/handlers/api"
+	"github.com/sluice-media/sluice/handlers/api/auth"
 	"github.com/sluice-media/sluice/handlers/api/client"
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/handlers/intake"
@@ -46,8 +47,9 @@ type testBundle struct {
 func newTestBundle(t *testing.T) *testBundle {
 	t.Helper()
 	b := &testBundle{store: sagatest.Store(t), objects: storagetest.New(t), wire: &wire{}}
-	h, err := api.New(api.Config{
-		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", JWTSecret: secret, AllowedTypes: []string{"image/jpeg"},
+	h, err := api.New(t.Context(), api.Config{
+		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", AllowedTypes: []string{"image/jpeg"},
+		Auth:    auth.Config{JWTSecret: secret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		MaxSize: 5 << 30, PresignLifetime: time.Minute,
 	}, api.Deps{
 		Store: b.store, Objects: b.objects, Confirm: b.confirm, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),

@@ -19,7 +19,14 @@ type NewUpload struct {
 // Begun is a new upload together with the permission to send its bytes.
 type Begun struct {
 	Upload
+	Capability
 	Permission Permission `json:"upload"`
+}
+
+// Capability is a token for one upload: it may show, complete and delete it, and nothing else.
+type Capability struct {
+	Token          string    `json:"token" doc:"Good for this upload alone, as a bearer token or as the parameter token. For pages and programs that are not to have more."`
+	TokenExpiresAt time.Time `json:"token_expires_at"`
 }
 
 // Permission is the one request that sends the file. Its URL is a secret until it expires.
