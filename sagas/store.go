@@ -82,7 +82,7 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 		"size": nullable(b.Declared.Size), "sha256": b.Declared.SHA256, "metadata": metadata,
 		"part_size": nullable(b.Multipart.PartSize), "part_count": nullable(b.Multipart.PartCount),
 		"part_sha256": b.Multipart.SHA256,
-		"lifetime": b.Lifetime, "worker": s.worker,
+		"lifetime":    b.Lifetime, "worker": s.worker,
 	}
 	u, err := retry(ctx, func(unsure bool) (Upload, error) {
 		u, err := s.one(ctx, beginSQL, args)

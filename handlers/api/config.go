@@ -37,6 +37,8 @@ type Config struct {
 	MaxSize             int64         `help:"Largest file in bytes." default:"5368709120"`
 	PresignLifetime     time.Duration `help:"How long a client has to start sending." default:"15m"`
 	ArrivalGrace        time.Duration `help:"How long after that a transfer that began in time may still arrive." default:"2h"`
+	Heartbeat           time.Duration `help:"How often a stream of events shows that it lives while nothing happens." default:"15s"`
+	StreamTimeout       time.Duration `help:"How long the reader of a stream may take to receive an event." default:"10s"`
 
 	Auth auth.Config `embed:""`
 }
@@ -76,6 +78,12 @@ func (c Config) Validate() error {
 	}
 	if c.ArrivalGrace < 0 {
 		wrong("arrival-grace: %s is negative", c.ArrivalGrace)
+	}
+	if c.Heartbeat <= 0 {
+		wrong("heartbeat: %s is not positive", c.Heartbeat)
+	}
+	if c.StreamTimeout <= 0 {
+		wrong("stream-timeout: %s is not positive", c.StreamTimeout)
 	}
 	return errors.Join(append(errs, c.Auth.Validate())...)
 }
