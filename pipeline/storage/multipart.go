@@ -3,11 +3,20 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
+
+// ErrPartsRefused reports parts that S3 does not join: one was replaced since it was listed, or is smaller than MinPart
+// without being the last.
+var ErrPartsRefused = errors.New("the parts cannot be joined")
+
+// partsRefused are S3's names for that.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+var partsRefused = []string{"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 
 // Part is one part of a multipart upload, as S3 has it.
 type Part struct {
@@ -73,6 +82,9 @@ func (c *Client) completeMultipart(ctx context.Context, r Ref, uploadID string, 
 		Bucket: &r.Bucket, Key: &r.Key, UploadId: &uploadID, MultipartUpload: &types.CompletedMultipartUpload{Parts: completed},
 	}, c.patient)
 	if err != nil {
+		if slices.Contains(partsRefused, errorCode(err)) {
+			err = errors.Join(ErrPartsRefused, err)
+		}
 		return Ref{}, failed("completing the multipart upload of", r, err)
 	}
 	r.ETag, r.VersionID = unquoted(out.ETag), version(out.VersionId)

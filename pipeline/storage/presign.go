@@ -24,7 +24,7 @@ type PartPermission struct {
 	Key      string
 	UploadID string
 	Number   int    // from 1
-	Size     int64  // exact Content-Length
+	Size     int64  // exact Content-Length; 0 leaves it open
 	SHA256   []byte // signed and checked by S3, where the provider can; only for an upload created with checksums
 	Lifetime time.Duration
 }
@@ -62,8 +62,8 @@ func (c *Client) PresignPart(ctx context.Context, p PartPermission) (PresignedRe
 	if p.Number < 1 || p.Number > MaxParts {
 		return fail(fmt.Errorf("part numbers go from 1 to %d", MaxParts))
 	}
-	if p.Size < 1 || p.Size > MaxPut {
-		return fail(fmt.Errorf("%d bytes: a part has 1 to %d", p.Size, MaxPut))
+	if p.Size < 0 || p.Size > MaxPut {
+		return fail(fmt.Errorf("%d bytes: a part has at most %d", p.Size, MaxPut))
 	}
 	header := http.Header{}
 	c.addChecksum(header, p.SHA256)
