@@ -3,7 +3,6 @@ package sagas
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,11 +49,9 @@ func (s *Store) List(ctx context.Context, o Owner, sel Selection) ([]Upload, err
 	if len(sel.States) == 0 {
 		sel.States = States()
 	}
-	var states []string
-	for _, state := range sel.States {
-		if !slices.Contains(states, string(state)) {
-			states = append(states, string(state))
-		}
+	states := make([]string, len(sel.States))
+	for i, state := range sel.States {
+		states[i] = string(state)
 	}
 	before := sel.start()
 	uploads, err := all(ctx, s.pool, listSQL, pgx.NamedArgs{

@@ -140,7 +140,7 @@ func (u *uploader) declare(file *os.File) (v1.NewUpload, error) {
 	}
 	return v1.NewUpload{
 		Filename: strings.ToValidUTF8(filepath.Base(file.Name()), "\uFFFD"), ContentType: contentType,
-		Size: size, SHA256: hex.EncodeToString(hash.Sum(nil)),
+		Size: size, SHA256: hex.EncodeToString(hash.Sum(nil)), Method: "put",
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-media/sluice/handlers/api/auth"
+	"github.com/sluice-media/sluice/pipeline/storage"
 )
 
 // extensions are the types that Sluice can handle and how their object keys end.
@@ -22,7 +23,6 @@ var extensions = map[string]string{
 }
 
 const (
-	maxPut    = 5 << 30            // bytes: what S3 takes in a single PUT, and copies in a single call
 	maxSigned = 7 * 24 * time.Hour // what SigV4 allows a presigned URL
 )
 
@@ -34,11 +34,12 @@ type Config struct {
 	AllowedOrigins      []string      `help:"Origins whose pages may call the API with a bearer token (CORS)."`
 	TrustForwardedProto bool          `help:"Believe X-Forwarded-Proto. Only behind a proxy that sets it itself."`
 	AllowedTypes        []string      `help:"Media types that may be uploaded." default:"image/jpeg,image/png,image/webp,video/mp4"`
-	MaxSize             int64         `help:"Largest file in bytes." default:"5368709120"`
+	MaxSize             int64         `help:"Largest file in bytes, up to 5 TiB. The default is the largest that the scanner takes: what is larger arrives, but ends unscannable." default:"2097152000"`
+	MultipartThreshold  int64         `help:"Size in bytes above which a file is sent in parts when the client does not ask for a method." default:"104857600"`
 	PresignLifetime     time.Duration `help:"How long a client has to start sending." default:"15m"`
 	ArrivalGrace        time.Duration `help:"How long after that a transfer that began in time may still arrive." default:"2h"`
-	Heartbeat           time.Duration `help:"How often a stream of events shows that it lives while nothing happens." default:"15s"`
-	StreamTimeout       time.Duration `help:"How long the reader of a stream may take to receive an event." default:"10s"`
+	PartLifetime        time.Duration `help:"How long a client has to start sending a part, from each time that it was signed." default:"1h"`
+	MultipartLifetime   time.Duration `help:"How long a client has to send all parts of a file, from its beginning to its completion. Signing more parts does not extend it." default:"24h"`
 
 	Auth auth.Config `embed:""`
 }
@@ -70,8 +71,11 @@ func (c Config) Validate() error {
 			wrong("allowed-types: %q is not one of %s", t, strings.Join(slices.Sorted(maps.Keys(extensions)), ", "))
 		}
 	}
-	if c.MaxSize < 1 || c.MaxSize > maxPut {
-		wrong("max-size: %d is not between 1 and %d, the largest single PUT", c.MaxSize, maxPut)
+	if c.MaxSize < 1 || c.MaxSize > storage.MaxObject {
+		wrong("max-size: %d is not between 1 and %d, the largest object", c.MaxSize, storage.MaxObject)
+	}
+	if c.MultipartThreshold < 1 || c.MultipartThreshold > storage.MaxPut {
+		wrong("multipart-threshold: %d is not between 1 and %d, the largest single PUT", c.MultipartThreshold, storage.MaxPut)
 	}
 	if c.PresignLifetime < time.Second || c.PresignLifetime > maxSigned {
 		wrong("presign-lifetime: %s is not between 1s and %s", c.PresignLifetime, maxSigned)
@@ -79,11 +83,11 @@ func (c Config) Validate() error {
 	if c.ArrivalGrace < 0 {
 		wrong("arrival-grace: %s is negative", c.ArrivalGrace)
 	}
-	if c.Heartbeat <= 0 {
-		wrong("heartbeat: %s is not positive", c.Heartbeat)
+	if c.PartLifetime < time.Second || c.PartLifetime > maxSigned {
+		wrong("part-lifetime: %s is not between 1s and %s", c.PartLifetime, maxSigned)
 	}
-	if c.StreamTimeout <= 0 {
-		wrong("stream-timeout: %s is not positive", c.StreamTimeout)
+	if c.MultipartLifetime < c.PartLifetime {
+		wrong("multipart-lifetime: %s is less than part-lifetime", c.MultipartLifetime)
 	}
 	return errors.Join(append(errs, c.Auth.Validate())...)
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
 
@@ -25,9 +26,11 @@ var metadataName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // declaration is what a client says about a file, checked.
 type declaration struct {
-	filename string
-	content  sagas.Content
-	metadata map[string]string
+	filename   string
+	content    sagas.Content
+	method     sagas.Method
+	partSHA256 bool
+	metadata   map[string]string
 }
 
 // declared checks a request. All faults of form are reported at once; what is refused by policy has a code of
@@ -59,25 +62,48 @@ func (s *server) declared(n v1.NewUpload) (declaration, error) {
 		}
 	}
 	if len(faults) > 0 {
-		p := invalid.problem()
-		p.Errors = faults
-		return declaration{}, p
+		return declaration{}, invalid.faulty(faults)
 	}
 
-	if n.Method != "" && n.Method != string(sagas.MethodPut) {
-		return declaration{}, methodNotSupported.problem()
-	}
 	if !slices.Contains(s.config.AllowedTypes, n.ContentType) {
 		return declaration{}, typeNotAllowed.because("Only %s are accepted.", strings.Join(s.config.AllowedTypes, ", "))
 	}
 	if n.Size > s.config.MaxSize {
 		return declaration{}, tooLarge.because("Files may have at most %d bytes.", s.config.MaxSize)
 	}
+	method, err := s.method(sagas.Method(n.Method), n.Size)
+	if err != nil {
+		return declaration{}, err
+	}
 	return declaration{
-		filename: n.Filename,
-		content:  sagas.Content{Type: n.ContentType, Size: n.Size, SHA256: sum},
-		metadata: n.Metadata,
+		filename:   n.Filename,
+		content:    sagas.Content{Type: n.ContentType, Size: n.Size, SHA256: sum},
+		method:     method,
+		partSHA256: n.PartSHA256 && method == sagas.MethodMultipart,
+		metadata:   n.Metadata,
 	}, nil
+}
+
+// method is the one that was asked for, or the one that suits a file of size bytes. Either must be within what the
+// storage can do.
+func (s *server) method(asked sagas.Method, size int64) (sagas.Method, error) {
+	switch asked {
+	case sagas.MethodPut, sagas.MethodPost, sagas.MethodMultipart:
+	case "":
+		asked = sagas.MethodPut
+		if size > s.config.MultipartThreshold {
+			asked = sagas.MethodMultipart
+		}
+	default:
+		return "", methodNotSupported.problem()
+	}
+	if !s.objects.Supports(asked) {
+		return "", methodNotSupported.because("The storage behind this service does not take uploads by %s.", asked)
+	}
+	if asked != sagas.MethodMultipart && size > storage.MaxPut {
+		return "", methodNotSupported.because("Only multipart takes a file of more than %d bytes.", storage.MaxPut)
+	}
+	return asked, nil
 }
 
 // checkFilename says what is wrong with a name, or nothing. A path is fine: the name is only ever shown.

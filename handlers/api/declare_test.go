@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+	"github.com/sluice-media/sluice/pipeline/storage"
+	"github.com/sluice-media/sluice/sagas"
 )
 
 // with makes a declaration with one member replaced.
@@ -75,7 +77,9 @@ func TestBadDeclarations(t *testing.T) {
 		"sha256 not hex":          {with("sha256", `"`+strings.Repeat("g", 64)+`"`), 422, "invalid_request", "body.sha256"},
 		"sha256 not base64":       {with("sha256", `"`+strings.Repeat("!", 44)+`"`), 422, "invalid_request", "body.sha256"},
 		"long sha256":             {with("sha256", `"`+strings.Repeat("a", 66)+`"`), 422, "invalid_request", "body.sha256"},
-		"other method":            {with("method", `"post"`), 422, "method_not_supported", ""},
+		"other method":            {with("method", `"tus"`), 422, "method_not_supported", ""},
+		"method of other case":    {with("method", `"PUT"`), 422, "method_not_supported", ""},
+		"part_sha256 of string":   {with("part_sha256", `"yes"`), 422, "invalid_request", "body.part_sha256"},
 		"metadata of list":        {with("metadata", `["a"]`), 422, "invalid_request", "body.metadata"},
 		"metadata of numbers":     {with("metadata", `{"a":1}`), 422, "invalid_request", "body.metadata.a"},
 		"metadata without end":    {with("metadata", `{`+strings.Join(entries, ",")+`}`), 422, "invalid_request", "body.metadata"},
@@ -109,7 +113,8 @@ func TestGoodDeclarations(t *testing.T) {
 		"largest body":     with("filename", `"a"`) + strings.Repeat(" ", maxBody-len(with("filename", `"a"`))),
 		"longest filename": with("filename", `"`+strings.Repeat("ü", 512)+`"`),
 		"path as filename": with("filename", `"../../etc/passwd"`),
-		"largest size":     with("size", "5368709120"),
+		"largest size":     with("size", "5497558138880"),
+		"part_sha256":      with("part_sha256", "true"),
 		"sha256 in hex":    with("sha256", `"`+strings.Repeat("aB", 32)+`"`),
 		"sha256 in base64": with("sha256", `"`+strings.Repeat("A", 43)+`="`),
 		"method":           with("method", `"put"`),
@@ -150,7 +155,7 @@ func FuzzParseSHA256(f *testing.F) {
 func FuzzDeclared(f *testing.F) {
 	f.Add("a.jpg", "image/jpeg", int64(7), "", "", "album", "x")
 	f.Add("\x00", "image/jpeg\r\n", int64(-1), "zz", "post", "", "\x00")
-	s := &server{config: testConfig()}
+	s := &server{config: testConfig(), objects: storage.New(anonymous(), storage.Config{IncomingBucket: "i", MediaBucket: "m"})}
 	f.Fuzz(func(t *testing.T, filename, contentType string, size int64, sum, method, name, value string) {
 		d, err := s.declared(v1.NewUpload{
 			Filename: filename, ContentType: contentType, Size: size, SHA256: sum, Method: method,
@@ -159,7 +164,8 @@ func FuzzDeclared(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if extensions[d.content.Type] == "" || d.content.Size < 1 || d.content.Size > maxPut {
+		if extensions[d.content.Type] == "" || d.content.Size < 1 || d.content.Size > storage.MaxObject ||
+			d.method != sagas.MethodMultipart && d.content.Size > storage.MaxPut {
 			t.Errorf("accepted %+v", d)
 		}
 		for _, text := range []string{d.filename, name, value} {

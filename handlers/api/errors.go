@@ -24,7 +24,7 @@ var (
 	malformed          = kind{http.StatusBadRequest, "invalid_request", "The request cannot be read."}
 	invalid            = kind{http.StatusUnprocessableEntity, "invalid_request", "The request is not valid."}
 	typeNotAllowed     = kind{http.StatusUnprocessableEntity, "type_not_allowed", "Files of this type are not accepted."}
-	methodNotSupported = kind{http.StatusUnprocessableEntity, "method_not_supported", "Only the method put is supported."}
+	methodNotSupported = kind{http.StatusUnprocessableEntity, "method_not_supported", "The methods are put, post and multipart."}
 	tooLarge           = kind{http.StatusRequestEntityTooLarge, "too_large", "The file is larger than is accepted."}
 	bodyTooLarge       = kind{http.StatusRequestEntityTooLarge, "body_too_large", "The body of the request is too large."}
 	unsupportedBody    = kind{http.StatusUnsupportedMediaType, "unsupported_media_type", "The body of the request must be application/json."}
@@ -42,6 +42,13 @@ var (
 	noRoute          = kind{http.StatusNotFound, "not_found", "There is nothing at this path."}
 	methodNotAllowed = kind{http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take this method."}
 	notUploaded      = kind{http.StatusConflict, "not_uploaded", "The file has not arrived in storage."}
+	uploadSettled    = kind{http.StatusConflict, "upload_settled", "The upload no longer takes this."}
+
+	notMultipart     = kind{http.StatusConflict, "not_multipart", "The upload is not sent in parts."}
+	partOrder        = kind{http.StatusUnprocessableEntity, "part_order", "Parts must be listed once each, in the order of their numbers."}
+	partsMissing     = kind{http.StatusConflict, "parts_missing", "Parts are missing."}
+	partSizeMismatch = kind{http.StatusConflict, "part_size_mismatch", "Parts do not have the sizes that were signed."}
+	partETagMismatch = kind{http.StatusConflict, "part_etag_mismatch", "Parts in storage are not the listed ones."}
 
 	clientGone = kind{499, "client_closed_request", "The client has gone."}
 	internal   = kind{http.StatusInternalServerError, "internal", "Something went wrong on our side."}
@@ -61,6 +68,12 @@ func (k kind) because(format string, args ...any) *problem {
 	return &problem{Problem: v1.Problem{
 		Title: http.StatusText(k.status), Status: k.status, Code: k.code, Detail: fmt.Sprintf(format, args...),
 	}}
+}
+
+func (k kind) faulty(faults []v1.Fault) *problem {
+	p := k.problem()
+	p.Errors = faults
+	return p
 }
 
 func (p *problem) with(header, value string) *problem {

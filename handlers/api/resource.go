@@ -11,6 +11,7 @@ import (
 func (s *server) resource(u sagas.Upload, history []sagas.Transition) v1.Upload {
 	r := v1.Upload{
 		ID:          u.ID.String(),
+		Method:      string(u.Method),
 		State:       string(u.State),
 		Version:     u.Version,
 		Filename:    u.Filename,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -15,7 +16,8 @@ import (
 
 const (
 	title       = "Sluice"
-	maxBody     = 64 << 10 // bytes
+	maxBody     = 64 << 10 // bytes, where an operation does not say otherwise
+	maxPartList = 1 << 20  // bytes of a body that may list 10,000 parts
 	revalidated = "private, no-cache"
 )
 
@@ -24,38 +26,38 @@ func (s *server) routes() {
 	register(s, huma.Operation{
 		OperationID: "begin-upload", Method: http.MethodPost, Path: "/v1/uploads", DefaultStatus: http.StatusCreated,
 		Summary: "Ask for permission to upload a file", Tags: []string{"uploads"}, Security: anyone,
-		Description: "Answers with one presigned request, which the client sends to object storage itself. The declared " +
-			"type, size and SHA-256 are signed into it, and it works once.",
+		Description: "Answers with presigned requests, which the client sends to object storage itself: one PUT, one POST of a " +
+			"form, or one PUT for each part of the file. The declared type, size and SHA-256 are signed into them. A PUT works " +
+			"once. The SHA-256 of a file that comes in parts is compared when all of it has arrived.",
 	}, s.beginUpload, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, bodyTooLarge, unsupportedBody)
 
 	register(s, huma.Operation{
-		OperationID: "complete-upload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete",
-		Summary: "Say that the file was sent", Tags: []string{"uploads"}, Security: holders,
-		Description: "Never needed: storage itself reports what arrives. It saves the wait for that report.",
-	}, s.completeUpload, notFound, notUploaded)
+		OperationID: "sign-parts", Method: http.MethodPost, Path: "/v1/uploads/{id}/parts",
+		Summary: "Ask for permission to send parts", Tags: []string{"uploads"}, Security: holders,
+		Description: "For the parts that the first answer did not sign, and for those whose permission has expired. The length " +
+			"of each part is signed. A part may be sent again; the last one counts.",
+	}, s.signMoreParts, malformed, invalid, notFound, notMultipart, uploadSettled, bodyTooLarge, unsupportedBody)
 
 	register(s, huma.Operation{
-		OperationID: "list-uploads", Method: http.MethodGet, Path: "/v1/uploads",
-		Summary: "List one's uploads, newest first", Tags: []string{"uploads"}, Security: anyone,
-	}, s.listUploads, invalid)
+		OperationID: "list-parts", Method: http.MethodGet, Path: "/v1/uploads/{id}/parts",
+		Summary: "List the parts that have arrived", Tags: []string{"uploads"}, Security: holders,
+		Description: "As object storage has them: to go on with an upload that was interrupted, send the others.",
+	}, s.listParts, notFound, notMultipart, uploadSettled)
+
+	register(s, huma.Operation{
+		OperationID: "complete-upload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete", MaxBodyBytes: maxPartList,
+		Summary: "Say that the file was sent", Tags: []string{"uploads"}, Security: holders, Middlewares: huma.Middlewares{unhurried},
+		Description: "Has object storage join the parts of a file that came in parts, once all of them are there with their " +
+			"planned sizes; list them to have their ETags compared too. Not needed otherwise: storage itself reports what " +
+			"arrives, and this only saves the wait for that report. It may be repeated.",
+	}, s.completeUpload, malformed, invalid, notFound, notUploaded, uploadSettled, notMultipart, partOrder, partsMissing,
+		partSizeMismatch, partETagMismatch, bodyTooLarge, unsupportedBody)
 
 	register(s, huma.Operation{
 		OperationID: "show-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}",
 		Summary: "Show how far an upload has come", Tags: []string{"uploads"}, Security: holders,
 		Responses: map[string]*huma.Response{"304": {Description: "Nothing has happened since."}},
-		Description: "With wait, the answer comes as soon as there is a version that the client does not have, or when the wait " +
-			"is over. Asking again each time follows an upload without missing a change.",
-	}, s.showUpload, notFound, invalid)
-
-	register(s, huma.Operation{
-		OperationID: "stream-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}/events",
-		Summary: "Follow an upload as server-sent events", Tags: []string{"uploads"}, Security: holders,
-		Description: "Each event is named upload, has the upload's version as its id and the upload, as GET /v1/uploads/{id} shows it, " +
-			"as its data on one line. The first tells how the upload stands, unless Last-Event-ID says that the client knows; changes " +
-			"that follow each other quickly may come as one event, with all of them in the history. Comments keep the " +
-			"connection alive. The stream ends after the outcome, and with the credential.",
-		Responses: s.eventStream(),
-	}, s.streamEvents, notFound, invalid)
+	}, s.showUpload, notFound)
 
 	register(s, huma.Operation{
 		OperationID: "renew-upload-token", Method: http.MethodPost, Path: "/v1/uploads/{id}/token",
@@ -84,6 +86,16 @@ func (s *server) routes() {
 	}, s.confirmUpload, malformed)
 
 	register(s, huma.Operation{
+		OperationID: "start-multipart", Method: http.MethodPost, Path: "/start-multipart",
+		Summary: "Ask for URLs to upload the parts of a file to", Tags: []string{simpleTag}, Security: anyone,
+	}, s.startSimpleMultipart, malformed)
+
+	register(s, huma.Operation{
+		OperationID: "complete-multipart", Method: http.MethodPost, Path: "/complete-multipart", MaxBodyBytes: maxPartList,
+		Summary: "Have the parts of a file joined", Tags: []string{simpleTag}, Security: anyone, Middlewares: huma.Middlewares{unhurried},
+	}, s.completeSimpleMultipart, malformed, uploadSettled, partsMissing, partETagMismatch, tooLarge)
+
+	register(s, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",
 		Summary: "Whether the process answers", Tags: []string{"operations"},
 	}, healthz)
@@ -100,6 +112,10 @@ func (s *server) routes() {
 
 // register adds an operation with what all of them share; fails are the errors that it can end in besides those.
 func register[I, O any](s *server, op huma.Operation, handle func(context.Context, *I) (*O, error), fails ...kind) {
+	limit := op.MaxBodyBytes
+	if limit == 0 {
+		limit = maxBody
+	}
 	op.MaxBodyBytes = -1 // bounded takes care of it
 	if slices.Contains(op.Tags, simpleTag) {
 		op.Middlewares = append(op.Middlewares, simpleDialect)
@@ -115,7 +131,7 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	if accepts(op.Security, sessionScheme) && op.Method != http.MethodGet {
 		fails = append(fails, crossOrigin)
 	}
-	op.Middlewares = append(op.Middlewares, s.bounded)
+	op.Middlewares = append(op.Middlewares, s.bounded(limit))
 	s.document(&op, fails)
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
@@ -124,20 +140,30 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 }
 
 // bounded reads the body before huma does, which would take one that breaks off for a mistake of the server's.
-func (s *server) bounded(ctx huma.Context, next func(huma.Context)) {
-	r, w := humago.Unwrap(ctx)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	switch {
-	case errors.As(err, new(*http.MaxBytesError)):
-		s.refuse(ctx, bodyTooLarge.problem())
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.refuse(ctx, bodyTimeout.problem())
-	case err != nil:
-		s.refuse(ctx, malformed.because("The body of the request broke off."))
-	default:
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		next(ctx)
+func (s *server) bounded(limit int64) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(ctx)
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+		switch {
+		case errors.As(err, new(*http.MaxBytesError)):
+			s.refuse(ctx, bodyTooLarge.problem())
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.refuse(ctx, bodyTimeout.problem())
+		case err != nil:
+			s.refuse(ctx, malformed.because("The body of the request broke off."))
+		default:
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			next(ctx)
+		}
 	}
+}
+
+// unhurried lets an operation answer as late as S3 may have joined the parts of a file.
+func unhurried(ctx huma.Context, next func(huma.Context)) {
+	_, w := humago.Unwrap(ctx)
+	// Without a deadline there is nothing to put off.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(joinTimeout + joinTimeout/10))
+	next(ctx)
 }
 
 // uncached keeps answers out of caches, unless the operation says otherwise.

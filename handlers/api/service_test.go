@@ -314,12 +314,12 @@ func TestNothingIsBegunWhenSigningFails(t *testing.T) {
 func TestConfigReportsEveryMistake(t *testing.T) {
 	err := Config{
 		Listen: "x", PublicURL: "ftp://x", MediaURL: "media", Auth: auth.Config{JWTSecret: "short"}, AllowedOrigins: []string{"example.com", "https://a/b"},
-		AllowedTypes: []string{"text/html"}, MaxSize: 6 << 30, ArrivalGrace: -1,
+		AllowedTypes: []string{"text/html"}, MaxSize: 6 << 40, ArrivalGrace: -1, MultipartLifetime: -1,
 	}.Validate()
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, part := range []string{"listen", "public-url", "media-url", "jwt-secret", `"example.com"`, `"https://a/b"`, `"text/html"`, "max-size", "presign-lifetime", "arrival-grace"} {
+	for _, part := range []string{"listen", "public-url", "media-url", "jwt-secret", `"example.com"`, `"https://a/b"`, `"text/html"`, "max-size", "multipart-threshold", "presign-lifetime", "arrival-grace", "part-lifetime", "multipart-lifetime"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%s is not reported: %v", part, err)
 		}

@@ -77,8 +77,8 @@ func (s *server) getUploadURL(ctx context.Context, in *getURLInput) (*getURLOutp
 	if !slices.Contains(s.config.AllowedTypes, in.Body.ContentType) {
 		return nil, malformed.because("File type not allowed")
 	}
-	d := declaration{filename: in.Body.Filename, content: sagas.Content{Type: in.Body.ContentType}}
-	u, put, err := s.begin(ctx, d, storage.PutPermission{Type: d.content.Type})
+	d := declaration{filename: in.Body.Filename, content: sagas.Content{Type: in.Body.ContentType}, method: sagas.MethodPut}
+	u, put, err := s.beginPut(ctx, d, false)
 	if err != nil {
 		return nil, err
 	}
@@ -105,18 +105,13 @@ type confirmOutput struct {
 // confirmUpload answers at once, with the URL that the file will have if it passes every stage.
 func (s *server) confirmUpload(ctx context.Context, in *confirmInput) (*confirmOutput, error) {
 	notThere := malformed.because("File not found in storage")
-	if hasControl(in.Body.Key) {
-		return nil, notThere
-	}
-	call := callOf(ctx)
-	u, err := s.store.GetByKey(ctx, call.principal.Owner, s.objects.Incoming, in.Body.Key)
+	u, err := s.findByKey(ctx, in.Body.Key)
 	if errors.Is(err, sagas.ErrNotFound) {
 		return nil, notThere
 	}
 	if err != nil {
 		return nil, err
 	}
-	call.uploadID = u.ID
 	u, err = s.confirmed(ctx, u)
 	if errors.Is(err, storage.ErrNotFound) || u.State == sagas.Expired || u.State == sagas.Aborted || u.State == sagas.Deleted {
 		return nil, notThere
@@ -124,8 +119,25 @@ func (s *server) confirmUpload(ctx context.Context, in *confirmInput) (*confirmO
 	if err != nil {
 		return nil, err
 	}
+	return s.confirmation(u), nil
+}
+
+// findByKey returns the caller's upload of that key, or sagas.ErrNotFound.
+func (s *server) findByKey(ctx context.Context, key string) (sagas.Upload, error) {
+	if hasControl(key) {
+		return sagas.Upload{}, sagas.ErrNotFound
+	}
+	call := callOf(ctx)
+	u, err := s.store.GetByKey(ctx, call.principal.Owner, s.objects.Incoming, key)
+	if err == nil {
+		call.uploadID = u.ID
+	}
+	return u, err
+}
+
+func (s *server) confirmation(u sagas.Upload) *confirmOutput {
 	out := &confirmOutput{}
 	out.Body.FileURL, out.Body.Success = s.config.mediaURL(u.Key), true
 	out.Body.State, out.Body.StatusURL = string(u.State), s.config.uploadURL(u.ID.String())
-	return out, nil
+	return out
 }

@@ -22,7 +22,7 @@ const sniffed = 3072
 
 // Config says what may pass.
 type Config struct {
-	MaxSize      int64    `help:"Largest file, in bytes." default:"5368709120"`
+	MaxSize      int64    `help:"Largest file, in bytes." default:"2097152000"`
 	AllowedTypes []string `help:"Media types that may pass." default:"image/jpeg,image/png,image/webp,video/mp4"`
 }
 

@@ -12,15 +12,9 @@ type NewUpload struct {
 	ContentType string            `json:"content_type" example:"image/jpeg" doc:"Media type, without parameters."`
 	Size        int64             `json:"size" minimum:"1" maximum:"9007199254740991" example:"3145728" doc:"Exact size in bytes."`
 	SHA256      string            `json:"sha256,omitempty" maxLength:"64" doc:"SHA-256 of the file, as 64 hexadecimal digits or in padded base64. Object storage refuses other bytes."`
-	Method      string            `json:"method,omitempty" example:"put" doc:"How the file will be sent. Only put, which is the default."`
+	Method      string            `json:"method,omitempty" example:"put" doc:"How the file will be sent: put, post or multipart. Not given, the service chooses: put, or multipart for a large file."`
+	PartSHA256  bool              `json:"part_sha256,omitempty" doc:"Each part of a multipart upload will come with its SHA-256, without which none is signed. Object storage refuses other bytes."`
 	Metadata    map[string]string `json:"metadata,omitempty" maxProperties:"32" doc:"Your own notes: names of 1 to 64 letters, digits, dots, dashes and underscores; values of at most 1024 bytes."`
-}
-
-// Begun is a new upload together with the permission to send its bytes.
-type Begun struct {
-	Upload
-	Capability
-	Permission Permission `json:"upload"`
 }
 
 // Capability is a token for one upload: it may show, complete and delete it, and nothing else.
@@ -29,17 +23,10 @@ type Capability struct {
 	TokenExpiresAt time.Time `json:"token_expires_at"`
 }
 
-// Permission is the one request that sends the file. Its URL is a secret until it expires.
-type Permission struct {
-	Method    string            `json:"method" example:"PUT"`
-	URL       string            `json:"url" format:"uri" doc:"Where to send the file. Anyone who has it can."`
-	Headers   map[string]string `json:"headers" doc:"To be sent exactly so: they are signed. Browsers set Content-Length themselves."`
-	ExpiresAt time.Time         `json:"expires_at" doc:"The request must have begun by then."`
-}
-
 // Upload is one upload as it stands.
 type Upload struct {
 	ID          string            `json:"id" format:"uuid"`
+	Method      string            `json:"method" enum:"put,post,multipart" doc:"How the file is sent."`
 	State       string            `json:"state" enum:"initiated,uploaded,verified,clean,processed,ready,rejected,infected,unscannable,failed,expired,aborted,deleted"`
 	Version     int64             `json:"version" doc:"Grows with every step; it is the ETag too."`
 	Filename    string            `json:"filename"`
@@ -56,12 +43,6 @@ type Upload struct {
 	UpdatedAt   time.Time         `json:"updated_at"`
 	ExpiresAt   time.Time         `json:"expires_at" doc:"When it is given up if nothing has arrived."`
 	History     []Transition      `json:"history,omitempty" nullable:"false" doc:"Every step so far, oldest first."`
-}
-
-// UploadList is a page of uploads, newest first.
-type UploadList struct {
-	Uploads []Upload `json:"uploads" nullable:"false" doc:"Without their histories."`
-	Next    string   `json:"next,omitempty" doc:"Cursor of the next page; left out on the last one."`
 }
 
 // Settled reports whether the upload has its outcome, good or bad.
