@@ -150,6 +150,7 @@ func (s *stack) environment(now time.Time) (environment, error) {
 		{"AWS_SECRET_ACCESS_KEY", s.secrets.SecretKey},
 		{"SLUICE_S3_ENDPOINT", s.s3URL()},
 		{"SLUICE_S3_PUBLIC_ENDPOINT", s.s3URL()},
+		{"SLUICE_S3_PROVIDER", "versitygw"},
 		{"SLUICE_S3_INCOMING_BUCKET", incomingBucket},
 		{"SLUICE_S3_MEDIA_BUCKET", mediaBucket},
 		{"SLUICE_SQS_ENDPOINT", s.sqsURL()},
