@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -72,6 +74,9 @@ type policy struct {
 
 // signPost adds to the fields what proves that they, and a file of least to most bytes, were permitted.
 func (s *signer) signPost(ctx context.Context, bucket string, fields map[string]string, least, most int64, lifetime time.Duration) (PresignedPost, error) {
+	if err := checkLifetime(lifetime); err != nil {
+		return PresignedPost{}, err
+	}
 	t, err := s.target()
 	if err != nil {
 		return PresignedPost{}, err
@@ -93,8 +98,8 @@ func (s *signer) signPost(ctx context.Context, bucket string, fields map[string]
 		Expiration: expires.UTC().Format("2006-01-02T15:04:05.000Z"),
 		Conditions: []any{map[string]string{"bucket": bucket}, []any{"content-length-range", least, most}},
 	}
-	for name, value := range fields {
-		document.Conditions = append(document.Conditions, map[string]string{name: value})
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		document.Conditions = append(document.Conditions, map[string]string{name: fields[name]})
 	}
 	text, err := json.Marshal(document)
 	if err != nil {

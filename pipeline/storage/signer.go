@@ -82,8 +82,8 @@ func resolve(o s3.Options, bucket string) (target, error) {
 
 // sign returns a presigned PUT of key. The query belongs to the operation; size and the headers are signed.
 func (s *signer) sign(ctx context.Context, key string, query url.Values, header http.Header, size int64, lifetime time.Duration) (PresignedRequest, error) {
-	if lifetime < time.Second || lifetime > maxLifetime {
-		return PresignedRequest{}, fmt.Errorf("a lifetime of %s is not between a second and %s", lifetime, maxLifetime)
+	if err := checkLifetime(lifetime); err != nil {
+		return PresignedRequest{}, err
 	}
 	t, err := s.target()
 	if err != nil {
@@ -132,4 +132,11 @@ func expiry(now time.Time, lifetime time.Duration, c aws.Credentials) time.Time 
 		return c.Expires
 	}
 	return expires
+}
+
+func checkLifetime(d time.Duration) error {
+	if d < time.Second || d > maxLifetime {
+		return fmt.Errorf("a lifetime of %s is not between a second and %s", d, maxLifetime)
+	}
+	return nil
 }
