@@ -24,11 +24,14 @@ const (
 // when from has changed. It may be repeated, and done by several at once.
 func (c *Client) Copy(ctx context.Context, from Ref, size int64, toBucket, toKey string, p Properties) (Ref, error) {
 	to := Ref{Bucket: toBucket, Key: toKey}
+	if !c.profile.copyIfMatch && from.VersionID == "" {
+		return Ref{}, fmt.Errorf("copying %s to %s: without a version the provider cannot be held to the pinned object", from, to)
+	}
 	if size > c.LargeCopy {
 		return c.copyParts(ctx, from, to, p)
 	}
 	out, err := c.s3.CopyObject(ctx, &s3.CopyObjectInput{
-		Bucket: &to.Bucket, Key: &to.Key, CopySource: source(from), CopySourceIfMatch: quoted(from.ETag),
+		Bucket: &to.Bucket, Key: &to.Key, CopySource: source(from), CopySourceIfMatch: c.sourceCondition(from),
 		MetadataDirective: types.MetadataDirectiveReplace, ContentType: optional(p.Type), CacheControl: optional(p.CacheControl),
 	}, c.patient)
 	if err != nil {
@@ -80,7 +83,7 @@ func (c *Client) copyPart(ctx context.Context, from, to Ref, uploadID string, pl
 	offset, size := plan.Part(number)
 	out, err := c.s3.UploadPartCopy(ctx, &s3.UploadPartCopyInput{
 		Bucket: &to.Bucket, Key: &to.Key, UploadId: &uploadID, PartNumber: aws.Int32(int32(number)),
-		CopySource: source(from), CopySourceIfMatch: quoted(from.ETag),
+		CopySource: source(from), CopySourceIfMatch: c.sourceCondition(from),
 		CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset+size-1)),
 	}, c.patient)
 	if err != nil {
@@ -90,6 +93,15 @@ func (c *Client) copyPart(ctx context.Context, from, to Ref, uploadID string, pl
 		return Part{}, fmt.Errorf("copying part %d of %s to %s: the answer is empty", number, from, to)
 	}
 	return Part{Number: number, Size: size, ETag: unquoted(out.CopyPartResult.ETag)}, nil
+}
+
+// sourceCondition is what keeps a copy from taking other bytes than the pinned ones. Where the provider has nothing of the
+// kind the version has to do, which never changes.
+func (c *Client) sourceCondition(from Ref) *string {
+	if !c.profile.copyIfMatch {
+		return nil
+	}
+	return quoted(from.ETag)
 }
 
 // source names an object in x-amz-copy-source.

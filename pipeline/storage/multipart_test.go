@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/pipeline/storage/storagetest"
@@ -175,7 +178,7 @@ func TestAPartIsWithinTheLimits(t *testing.T) {
 	for name, p := range map[string]storage.PartPermission{
 		"number 0":     {Number: 0, Size: 1},
 		"number 10001": {Number: 10_001, Size: 1},
-		"no bytes":     {Number: 1, Size: 0},
+		"-1 bytes":     {Number: 1, Size: -1},
 		"6 GiB":        {Number: 1, Size: 6 << 30},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,5 +187,40 @@ func TestAPartIsWithinTheLimits(t *testing.T) {
 				t.Error("it was signed")
 			}
 		})
+	}
+}
+
+func TestListPartsReadsEveryPage(t *testing.T) {
+	const parts = 1005 // S3 lists a thousand at a time
+	b := newMultipart(t, false)
+	reqs := make([]storage.PresignedRequest, parts)
+	for i := range reqs {
+		var err error
+		reqs[i], err = b.PresignPart(t.Context(), storage.PartPermission{Key: b.key, UploadID: b.uploadID, Number: i + 1, Size: 1, Lifetime: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var group errgroup.Group
+	group.SetLimit(16)
+	for _, req := range reqs {
+		group.Go(func() error {
+			if got := send(t, req, "x", nil); got != http.StatusOK {
+				return fmt.Errorf("S3 answered %d", got)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	got := b.parts(t)
+	if len(got) != parts {
+		t.Fatalf("%d parts, want %d", len(got), parts)
+	}
+	for i, p := range got {
+		if p.Number != i+1 || p.Size != 1 {
+			t.Fatalf("%+v in place %d", p, i)
+		}
 	}
 }

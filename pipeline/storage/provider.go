@@ -1,10 +1,16 @@
 package storage
 
 import (
-	"maps"
+	"context"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/sluice-media/sluice/sagas"
 )
@@ -22,42 +28,63 @@ const (
 	VersityGW Provider = "versitygw"
 )
 
-// profile is what a provider has of what Sluice would like to use.
+// profile is what a provider has of what Sluice would like to use. Without onceName a second PUT replaces the object,
+// and without sha256 only the verify stage compares the checksum: safe both, since what is published is pinned and
+// was verified, but noticed later.
+//
+// Parts are of equal size for all of them, as R2 wants it (https://developers.cloudflare.com/r2/objects/multipart-objects/).
 type profile struct {
 	virtualHosted bool   // the bucket is in the host name, not in the path
-	postPolicy    bool   // takes an upload by POST with a signed policy
+	postPolicy    bool   // takes an upload by POST with a policy as PresignPost signs it
 	onceName      string // header by which a PUT refuses to replace an object; empty: there is none
 	onceValue     string
-	sha256        bool // checks x-amz-checksum-sha256
+	sha256        bool  // checks x-amz-checksum-sha256
+	copyIfMatch   bool  // copies on the condition of the source's ETag
+	largeCopy     int64 // bytes that one request can copy
+	encodingBlind bool  // changes Accept-Encoding on the way, which must not be signed then
 }
 
 const ifNoneMatch = "If-None-Match"
 
 var profiles = map[Provider]profile{
-	AWS:       {virtualHosted: true, postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true},
-	R2:        {onceName: ifNoneMatch, onceValue: "*", sha256: true},
-	B2:        {sha256: true},
-	GCS:       {postPolicy: true, onceName: "x-goog-if-generation-match", onceValue: "0"},
-	MinIO:     {postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true},
-	VersityGW: {postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true},
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+	AWS: {
+		virtualHosted: true, postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut,
+	},
+	// No forms: https://github.com/transloadit/uppy/issues/5052. It keeps no versions: an object is pinned by its ETag alone.
+	// https://developers.cloudflare.com/r2/api/s3/api/, .../r2/api/s3/conditional-operations/, .../r2/platform/limits/
+	R2: {onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut - 5<<20},
+	// No forms: as R2. A PUT with If-None-Match is refused: https://github.com/sathinduga/obsidian-s3-sync-and-backup/issues/78.
+	// Its documentation of CopyObject has no conditions (https://www.backblaze.com/apidocs/s3-copy-object), but it keeps
+	// versions always. Of checksums in SHA-256 it says nothing.
+	B2: {largeCopy: MaxPut},
+	// https://cloud.google.com/storage/docs/request-preconditions. Its forms want x-goog- fields and a signature of their own
+	// (https://cloud.google.com/storage/docs/xml-api/post-object-forms). It cannot copy a range into a part, and needs
+	// not: https://github.com/milvus-io/milvus/pull/52748. Accept-Encoding: https://github.com/aws/aws-sdk-go-v2/issues/1816.
+	GCS: {onceName: "X-Goog-If-Generation-Match", onceValue: "0", copyIfMatch: true, largeCopy: MaxObject, encodingBlind: true},
+	// https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility, https://github.com/minio/minio/pull/17244
+	MinIO: {postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut},
+	// What the tests of this package run on.
+	VersityGW: {postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut},
 }
 
 func providerNames() []string {
 	var names []string
-	for p := range maps.Keys(profiles) {
+	for p := range profiles {
 		names = append(names, string(p))
 	}
 	slices.Sort(names)
 	return names
 }
 
-// hosts are the ends of the host names that providers give to their endpoints.
+// hosts are the domains of the providers' endpoints.
 var hosts = map[string]Provider{
-	".amazonaws.com":            AWS,
-	".amazonaws.com.cn":         AWS,
-	".r2.cloudflarestorage.com": R2,
-	".backblazeb2.com":          B2,
-	"storage.googleapis.com":    GCS,
+	"amazonaws.com":            AWS,
+	"amazonaws.com.cn":         AWS,
+	"r2.cloudflarestorage.com": R2,
+	"backblazeb2.com":          B2,
+	"storage.googleapis.com":   GCS,
 }
 
 // provider is the one that was configured, or else whom the endpoint belongs to by its name. An unknown name is taken
@@ -71,13 +98,25 @@ func (c Config) provider() Provider {
 		return AWS
 	}
 	if u, err := url.Parse(c.Endpoint); err == nil {
-		for end, p := range hosts {
-			if strings.HasSuffix(u.Hostname(), end) {
+		for domain, p := range hosts {
+			if host := u.Hostname(); host == domain || strings.HasSuffix(host, "."+domain) {
 				return p
 			}
 		}
 	}
 	return MinIO
+}
+
+// blindSigner signs requests without their Accept-Encoding.
+type blindSigner struct{ s3.HTTPSignerV4 }
+
+// SignHTTP implements s3.HTTPSignerV4.
+func (b blindSigner) SignHTTP(
+	ctx context.Context, credentials aws.Credentials, r *http.Request, payloadHash, service, region string, at time.Time,
+	options ...func(*v4.SignerOptions),
+) error {
+	r.Header.Del("Accept-Encoding")
+	return b.HTTPSignerV4.SignHTTP(ctx, credentials, r, payloadHash, service, region, at, options...)
 }
 
 // Supports reports whether the provider takes uploads by that method.

@@ -2,10 +2,16 @@
 // for the stages.
 //
 // Two buckets: incoming, where clients upload and renditions wait, and media, which the CDN reads. incoming must
-// be versioned, since everything after intake works on one pinned version.
+// be versioned, since everything after intake works on one pinned version. Both want a lifecycle rule with
+// AbortIncompleteMultipartUpload, for what a process that was killed had begun.
+//
+// Providers differ in what they have of S3; the table of profiles in provider.go says in what, and from where that is
+// known.
 //
 // IAM actions, on incoming/*: s3:PutObject, s3:GetObject, s3:GetObjectVersion; on the incoming bucket:
 // s3:ListBucket (without it S3 answers 403, not 404, for an object that is not there); on media/*: s3:PutObject.
+// These cover what is sent or copied in parts, too, but for s3:ListMultipartUploadParts on incoming/*, to resume and to
+// complete, and s3:AbortMultipartUpload on incoming/* and media/*.
 // To clean up (delete.go), on both buckets: s3:ListBucketVersions, and on their objects s3:DeleteObject and
 // s3:DeleteObjectVersion; on the incoming bucket s3:ListBucketMultipartUploads, on incoming/* s3:AbortMultipartUpload.
 package storage
@@ -42,7 +48,7 @@ type Client struct {
 	Media    string // bucket
 
 	// LargeCopy is the size in bytes up to which Copy is one request. What is larger is copied in parts of at most
-	// this size. 5 GiB, the most that S3 allows, unless a test wants less.
+	// this size. It is the most that the provider allows, unless a test wants less.
 	LargeCopy int64
 
 	profile profile
@@ -55,12 +61,16 @@ type Client struct {
 func New(conf aws.Config, c Config) *Client {
 	conf.HTTPClient = transport(time.Minute)
 	provider := c.provider()
+	profile := profiles[provider]
 	at := func(endpoint string) func(*s3.Options) {
 		return func(o *s3.Options) {
-			o.UsePathStyle = !profiles[provider].virtualHosted
+			o.UsePathStyle = !profile.virtualHosted
 			if provider != AWS {
 				o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 				o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+			}
+			if profile.encodingBlind {
+				o.HTTPSignerV4 = blindSigner{o.HTTPSignerV4}
 			}
 			if endpoint != "" {
 				o.BaseEndpoint = &endpoint
@@ -75,8 +85,8 @@ func New(conf aws.Config, c Config) *Client {
 	return &Client{
 		Incoming:  c.IncomingBucket,
 		Media:     c.MediaBucket,
-		LargeCopy: MaxPut,
-		profile:   profiles[provider],
+		LargeCopy: profile.largeCopy,
+		profile:   profile,
 		s3:        s3.NewFromConfig(conf, at(c.Endpoint)),
 		patient:   func(o *s3.Options) { o.HTTPClient = patient },
 		signer:    newSigner(s3.NewFromConfig(conf, at(public)).Options(), c.IncomingBucket),

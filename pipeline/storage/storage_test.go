@@ -86,8 +86,8 @@ func TestHeadKnowsTheChecksumThatS3Checked(t *testing.T) {
 }
 
 func TestConfigReportsEveryMistake(t *testing.T) {
-	err := storage.Config{Endpoint: "localhost:9000", PublicEndpoint: "ftp://x", IncomingBucket: "same", MediaBucket: "same"}.Validate()
-	for _, want := range []string{"s3 endpoint", "s3 public-endpoint", "both \"same\""} {
+	err := storage.Config{Endpoint: "localhost:9000", PublicEndpoint: "ftp://x", Provider: "dropbox", IncomingBucket: "same", MediaBucket: "same"}.Validate()
+	for _, want := range []string{"s3 endpoint", "s3 public-endpoint", "s3 provider \"dropbox\" is none of aws, b2, gcs, minio, r2, versitygw", "both \"same\""} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
