@@ -80,3 +80,12 @@ func (c *Client) addChecksum(header http.Header, sum []byte) {
 		header.Set(checksumHeader, *encoded(sum))
 	}
 }
+
+// UploadURL is the URL of the incoming bucket as clients reach it: every presigned request goes to its origin.
+func (c *Client) UploadURL() (string, error) {
+	t, err := c.signer.target()
+	if err != nil {
+		return "", err
+	}
+	return t.url.String(), nil
+}

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/pipeline/storage/storagetest"
 )
@@ -51,6 +54,30 @@ func send(t *testing.T, p storage.PresignedRequest, body string, headers map[str
 		t.Fatal(err)
 	}
 	return resp.StatusCode
+}
+
+func TestUploadURLIsWherePresignedRequestsGo(t *testing.T) {
+	conf := aws.Config{Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")}
+	for name, tc := range map[string]struct {
+		config storage.Config
+		want   string
+	}{
+		"aws":          {storage.Config{}, "https://incoming.s3.eu-central-1.amazonaws.com"},
+		"an endpoint":  {storage.Config{Endpoint: "http://127.0.0.1:9000"}, "http://127.0.0.1:9000/incoming"},
+		"a public one": {storage.Config{Endpoint: "http://10.0.0.1:9000", PublicEndpoint: "https://s3.example.com"}, "https://s3.example.com/incoming"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.config.IncomingBucket, tc.config.MediaBucket = "incoming", "media"
+			c := storage.New(conf, tc.config)
+			got, err := c.UploadURL()
+			if err != nil || got != tc.want {
+				t.Errorf("got %q (%v), want %q", got, err, tc.want)
+			}
+			if req := sign(t, c, permission("k")); !strings.HasPrefix(req.URL, got+"/k?") {
+				t.Errorf("a PUT goes to %s", req.URL)
+			}
+		})
+	}
 }
 
 // What is not among the signed headers binds nobody, whatever the URL says.
