@@ -1,0 +1,132 @@
+/**
+ * Takes one file from the page to object storage.
+ * @module
+ */
+import { hold } from './memory.js';
+import { Parts } from './parts.js';
+import { sendWhole } from './single.js';
+import { sha256 } from './storage.js';
+import { settled } from './watch.js';
+
+const parallel = 4; // parts: a browser opens six connections to an HTTP/1.1 server
+const digestible = 64 << 20; // bytes: a browser calculates a checksum of what is in memory only
+const relistings = 3; // how often parts that storage turns out not to have are sent again
+
+/** One run of one file. */
+export class Run {
+  #api;
+  #memory;
+  #file;
+  #options;
+  #upload;
+
+  /**
+   * @param {import('./api.js').API} api
+   * @param {import('./memory.js').Memory} memory
+   * @param {File} file
+   * @param {import('../client.js').UploadOptions} options
+   */
+  constructor(api, memory, file, options) {
+    this.#api = api;
+    this.#memory = memory;
+    this.#file = file;
+    this.#options = options;
+  }
+
+  /** @returns {Promise<object>} the upload, once its bytes have arrived */
+  async run() {
+    const resumed = await this.#resume();
+    if (resumed) return this.#alone(resumed.id, resumed);
+    const begun = await this.#begin();
+    return this.#alone(begun.id, begun);
+  }
+
+  /** The remembered upload of this file, if it goes on where it was interrupted. */
+  async #resume() {
+    const { signal } = this.#options;
+    const remembered = this.#options.resume === false ? undefined : this.#memory.recall(this.#file);
+    if (!remembered) return undefined;
+    if (remembered.token) this.#api.entrust(remembered.id, remembered.token);
+    try {
+      const upload = await this.#api.show(remembered.id, { signal });
+      if (!settled(upload) && (upload.state !== 'initiated' || upload.method === 'multipart')) return upload;
+      if (upload.state === 'initiated') await this.#api.delete(upload.id, { signal });
+    } catch (error) {
+      if (![401, 403, 404, 405, 409].includes(error.status)) throw error;
+    }
+    this.#memory.forget(remembered.id);
+    return undefined;
+  }
+
+  async #begin() {
+    const { begin, method, metadata, signal } = this.#options;
+    const { name, type, size } = this.#file;
+    const declaration = { filename: name, content_type: type || 'application/octet-stream', size, method, metadata, sha256: await this.#checksum() };
+    const begun = begin ? await begin(declaration) : await this.#api.begin(declaration, signal);
+    const capability = begin && begun.token;
+    if (capability) this.#api.entrust(begun.id, capability);
+    this.#memory.remember(this.#file, begun.id, capability);
+    return begun;
+  }
+
+  async #checksum() {
+    const { sha256: wanted } = this.#options;
+    if (wanted !== true) return wanted || undefined;
+    return this.#file.size <= digestible ? sha256(this.#file) : undefined;
+  }
+
+  /** Sends the file unless another tab already does. */
+  async #alone(id, upload) {
+    const release = await hold(`upload-${id}`);
+    if (!release) return upload;
+    try {
+      return await this.#send(upload);
+    } finally {
+      release();
+    }
+  }
+
+  async #send({ upload: permission, token, ...upload }) {
+    this.#changed(upload);
+    if (upload.state === 'initiated') {
+      const arrived = upload.method === 'multipart'
+        ? await this.#sendParts(permission)
+        : await this.#sendWhole(permission);
+      this.#changed(arrived);
+    }
+    this.#progress(this.#file.size);
+    this.#memory.forget(upload.id);
+    return this.#upload;
+  }
+
+  async #sendWhole(permission) {
+    const { signal } = this.#options;
+    await sendWhole(permission, this.#file, { onProgress: this.#progress, signal });
+    return this.#api.complete(this.#upload.id, undefined, { signal });
+  }
+
+  async #sendParts(permission) {
+    const { signal, concurrency = parallel, sha256: checksums } = this.#options;
+    const parts = new Parts(this.#api, this.#file, {
+      id: this.#upload.id, concurrency, checksums: checksums === true, onProgress: this.#progress,
+    });
+    let listing = { ...permission, parts: [] };
+    if (permission) parts.offer(permission.parts);
+    for (let tries = permission ? 0 : 1; ; tries++) {
+      if (tries > 0) listing = await this.#api.parts(this.#upload.id, { signal });
+      await parts.send(listing, signal);
+      try {
+        return await this.#api.complete(this.#upload.id, parts.receipt, { signal });
+      } catch (error) {
+        if (!/^part(s_missing|_size_mismatch|_etag_mismatch)$/.test(error.code) || tries >= relistings) throw error;
+      }
+    }
+  }
+
+  #changed(upload) {
+    this.#upload = upload;
+    this.#options.onChange?.(upload);
+  }
+
+  #progress = (sent) => this.#options.onProgress?.({ sent, total: this.#file.size });
+}
