@@ -8,11 +8,13 @@ import (
 	"github.com/sluice-media/sluice/handlers/api"
 	"github.com/sluice-media/sluice/handlers/intake"
 	"github.com/sluice-media/sluice/handlers/ops"
+	"github.com/sluice-media/sluice/handlers/web"
 	"github.com/sluice-media/sluice/sagas"
 )
 
 type apiCommand struct {
 	API      api.Config `embed:""`
+	Web      web.Config `embed:"" prefix:"web-"`
 	Backends backends   `embed:""`
 }
 
@@ -29,6 +31,14 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, backends.close()) }()
 
+	storage, err := backends.objects.UploadURL()
+	if err != nil {
+		return err
+	}
+	site, err := web.New(c.Web, web.Elsewhere{Storage: storage, Media: c.API.MediaURL})
+	if err != nil {
+		return err
+	}
 	arrived := intake.New(backends.objects)
 	handler, err := api.New(ctx, c.API, api.Deps{
 		Store:   backends.store,
@@ -36,6 +46,7 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			return backends.runner.Process(ctx, arrived, u, 1)
 		},
+		Mount:   site.Mount,
 		Checks:  backends.checks(),
 		Metrics: backends.registry,
 		Log:     log,

@@ -36,6 +36,9 @@ type Deps struct {
 	// storage.ErrNotFound when nothing has arrived.
 	Confirm func(ctx context.Context, u sagas.Upload) (sagas.Upload, error)
 
+	// Mount adds what is served beside the operations, if anything. Its patterns must not overlap with theirs.
+	Mount func(*http.ServeMux)
+
 	Checks  []ops.Check // what /readyz asks
 	Metrics *prometheus.Registry
 	Log     *slog.Logger
@@ -83,6 +86,9 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	s.routes()
 	if err := s.describe(mux); err != nil {
 		return nil, err
+	}
+	if d.Mount != nil {
+		d.Mount(mux)
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{Registry: d.Metrics}))
 
