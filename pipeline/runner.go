@@ -58,13 +58,13 @@ func (r *Runner) Handle(stage Stage) message.NoPublishHandlerFunc {
 }
 
 func (r *Runner) takeJob(stage Stage, msg *message.Message) error {
-	var j job
-	if err := json.Unmarshal(msg.Payload, &j); err != nil {
-		return r.failed(stage, msg, fmt.Errorf("decoding a job: %w", err))
+	id, err := JobUpload(msg.Payload)
+	if err != nil {
+		return r.failed(stage, msg, err)
 	}
-	u, err := r.store.Load(msg.Context(), j.UploadID)
+	u, err := r.store.Load(msg.Context(), id)
 	if errors.Is(err, sagas.ErrNotFound) {
-		r.log.Warn("ignored a job for an unknown upload", "stage", stage.Name(), "upload_id", j.UploadID)
+		r.log.Warn("ignored a job for an unknown upload", "stage", stage.Name(), "upload_id", id)
 		return nil
 	}
 	if err != nil {
@@ -119,14 +119,19 @@ func (r *Runner) failed(stage Stage, msg *message.Message, err error) error {
 // stands at the stage's result. A first delivery is a duplicate, whose original is still unacknowledged and comes
 // back if it has to; were it passed on too, one duplicate would have every later stage work twice. Intake always
 // passes on: an upload that the API or the sweeper moved has no message behind it but the event.
+//
+// A step that came too late, because the upload had got its outcome meanwhile, is taken back. So is one that an
+// earlier delivery may have made before it died, and an object that came after the end.
 func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
 	responsible := attempt > 1 || stage.Name() == Intake
+	late := responsible
 	if WaitsFor(u) == stage.Name() {
 		moved, err := r.work(ctx, stage, u, attempt)
 		switch {
 		case err == nil:
-			responsible = true
+			responsible, late = true, false
 		case errors.Is(err, sagas.ErrMoved):
+			late = true
 			moved, err = r.store.Load(ctx, u.ID)
 		}
 		if err != nil {
@@ -135,6 +140,11 @@ func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attem
 		u = moved
 	} else {
 		r.metrics.handled.WithLabelValues(stage.Name(), stale).Inc()
+	}
+	if late {
+		if err := r.retract(ctx, stage, u); err != nil {
+			return u, err
+		}
 	}
 	if next := WaitsFor(u); responsible && follows(stage.Name(), next) {
 		if err := r.Send(ctx, next, u); err != nil {
@@ -151,7 +161,8 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 	out, err := r.run(ctx, stage, u)
 	took := time.Since(began)
 	if ctx.Err() != nil {
-		return u, fmt.Errorf("stage %s lost its message: %w", stage.Name(), context.Cause(ctx))
+		lost := fmt.Errorf("stage %s lost its message: %w", stage.Name(), context.Cause(ctx))
+		return u, errors.Join(lost, r.retractLost(ctx, stage, u))
 	}
 	if err != nil {
 		r.metrics.failed.WithLabelValues(stage.Name()).Inc()

@@ -53,13 +53,16 @@ func (b *bundle) runnerOver(p message.Publisher) *pipeline.Runner {
 		pipeline.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 }
 
-// begin makes an upload and moves it along the line to state.
+// begin makes an upload and moves it along the line to state, or to the first from where it can get there.
 func (b *bundle) begin(t *testing.T, state sagas.State) sagas.Upload {
 	t.Helper()
 	u := b.beginFor(t, time.Hour)
 	for _, next := range []sagas.State{sagas.Uploaded, sagas.Verified, sagas.Clean, sagas.Processed, sagas.Ready} {
 		if u.State == state {
 			return u
+		}
+		if u.State.CanBecome(state) {
+			break
 		}
 		u = b.move(t, u, next)
 	}
@@ -334,7 +337,7 @@ func TestAJobThatNamesNoUpload(t *testing.T) {
 	if err := b.runner.Handle(verify)(delivery(t, 1, job(sagas.Upload{ID: uuid.New()}))); err != nil {
 		t.Errorf("an unknown upload came back: %v", err)
 	}
-	for _, payload := range []string{"", "{", `{"upload_id":7}`, `{"upload_id":"x"}`} {
+	for _, payload := range []string{"", "{", "{}", `{"upload_id":null}`, `{"upload_id":7}`, `{"upload_id":"x"}`} {
 		if err := b.runner.Handle(verify)(delivery(t, 1, payload)); err == nil {
 			t.Errorf("%q was lost", payload)
 		}

@@ -33,7 +33,9 @@ const (
 	ObjectGone        Code = "object_gone"
 	AttemptsExhausted Code = "attempts_exhausted"
 
-	// expired, aborted
+	// expired, aborted, deleted
 	NeverUploaded   Code = "never_uploaded"
+	ClientAborted   Code = "client_aborted"
 	OperatorAborted Code = "operator_aborted"
+	ClientDeleted   Code = "client_deleted"
 )

@@ -8,9 +8,14 @@ import (
 	"github.com/sluice-media/sluice/handlers/api"
 	"github.com/sluice-media/sluice/handlers/intake"
 	"github.com/sluice-media/sluice/handlers/ops"
+	"github.com/sluice-media/sluice/handlers/publish"
 	"github.com/sluice-media/sluice/handlers/web"
+	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/sagas"
 )
+
+// apiStage names the API in the history, as the store does when an upload begins. It has no queue.
+const apiStage = "api"
 
 type apiCommand struct {
 	API      api.Config `embed:""`
@@ -39,12 +44,19 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	arrived := intake.New(backends.objects)
+	arrived := intake.New(c.Backends.Incoming, backends.objects)
 	handler, err := api.New(ctx, c.API, api.Deps{
 		Store:   backends.store,
 		Objects: backends.objects,
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			return backends.runner.Process(ctx, arrived, u, 1)
+		},
+		Cancel: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+			return backends.runner.Cancel(ctx, u, pipeline.Cancellation{
+				By: apiStage, Published: publish.Copies{Objects: backends.objects},
+				Aborted: sagas.Reason{Code: sagas.ClientAborted, Detail: "aborted by the client"},
+				Deleted: sagas.Reason{Code: sagas.ClientDeleted, Detail: "deleted by the client"},
+			})
 		},
 		Mount:   site.Mount,
 		Checks:  backends.checks(),

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/sluice-media/sluice/handlers/intake"
 	"github.com/sluice-media/sluice/handlers/ops"
 	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/pipeline/sqs"
@@ -25,6 +26,7 @@ type backends struct {
 	S3       storage.Config  `embed:"" prefix:"s3-"`
 	SQS      sqs.Config      `embed:"" prefix:"sqs-"`
 	Pipeline pipeline.Config `embed:""`
+	Incoming intake.Config   `embed:"" prefix:"incoming-"`
 
 	ClamdTestSignatures bool `help:"Warn, in /readyz and the log, that the scanner knows test signatures only."`
 }

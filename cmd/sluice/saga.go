@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sluice-media/sluice/handlers/intake"
+	"github.com/sluice-media/sluice/handlers/publish"
 	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
@@ -20,9 +21,6 @@ import (
 
 // operatorStage names the operator in the history. It has no queue.
 const operatorStage = "operator"
-
-// abortTries is how often an abort is tried of an upload that moves on meanwhile; there are fewer moves on the line.
-const abortTries = 8
 
 type sagaCommand struct {
 	Show  sagaShowCommand  `cmd:"" help:"Show all that is known of an upload, whoever owns it."`
@@ -81,7 +79,7 @@ func (c *sagaRetryCommand) Run(ctx context.Context, k *kong.Context, log *slog.L
 	case "":
 		return fmt.Errorf("the upload is %s and everyone was told: there is nothing to retry", u.State)
 	case pipeline.Intake:
-		u, err = b.runner.Process(ctx, intake.New(b.objects), u, 1)
+		u, err = b.runner.Process(ctx, intake.New(c.Backends.Incoming, b.objects), u, 1)
 		if errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("nothing has been uploaded to %s/%s; the client may until %s", u.Bucket, u.Key, u.ExpiresAt.Format(time.RFC3339))
 		}
@@ -101,42 +99,31 @@ type sagaAbortCommand struct {
 	Backends backends  `embed:""`
 }
 
-// Run ends the upload and has its outcome delivered. Its objects stay where they are.
+// Run ends the upload. Its objects are removed and its outcome is delivered as for any other.
 func (c *sagaAbortCommand) Run(ctx context.Context, k *kong.Context, log *slog.Logger) (err error) {
 	b, err := c.Backends.connect(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	u, err := abort(ctx, b.store, c.ID)
+	u, err := b.store.Load(ctx, c.ID)
 	if err != nil {
 		return err
 	}
-	stage := pipeline.WaitsFor(u)
-	if err := b.runner.Send(ctx, stage, u); err != nil {
-		return fmt.Errorf("the upload is aborted, but who waits for it will be told by a later sweep only: %w", err)
+	u, err = b.runner.Abort(ctx, u, pipeline.Cancellation{
+		By: operatorStage, Published: publish.Copies{Objects: b.objects},
+		Aborted: sagas.Reason{Code: sagas.OperatorAborted, Detail: "aborted by an operator"},
+	})
+	if errors.Is(err, pipeline.ErrSettled) {
+		return fmt.Errorf("the upload is %s already: only one without an outcome can be aborted", u.State)
 	}
-	return moved{ID: u.ID, State: u.State, SentTo: stage}.print(k.Stdout, c.JSON)
-}
-
-// abort moves the upload to aborted from wherever it stands on the line.
-func abort(ctx context.Context, store *sagas.Store, id uuid.UUID) (sagas.Upload, error) {
-	for try := 1; ; try++ {
-		u, err := store.Load(ctx, id)
-		if err != nil {
-			return u, err
-		}
-		if u.State.Terminal() { // aborted too: moving that to itself would count as its delivery
-			return u, fmt.Errorf("the upload is %s already: only one without an outcome can be aborted", u.State)
-		}
-		u, err = store.Advance(ctx, sagas.Change{
-			ID: id, Stage: operatorStage, From: u.State, To: sagas.Aborted, StartedAt: u.ReadAt,
-			Reason: sagas.Reason{Code: sagas.OperatorAborted, Detail: "aborted by an operator"},
-		})
-		if !errors.Is(err, sagas.ErrMoved) || try == abortTries {
-			return u, err
-		}
+	if err != nil && u.State == sagas.Aborted {
+		return fmt.Errorf("the upload is aborted, but what is left of it will be removed and who waits for it told by a later sweep only: %w", err)
 	}
+	if err != nil {
+		return err
+	}
+	return moved{ID: u.ID, State: u.State, SentTo: pipeline.Notify}.print(k.Stdout, c.JSON)
 }
 
 // moved is what retry and abort have done.

@@ -42,7 +42,7 @@ func startAPI(t *testing.T) (url, token string) {
 	}, api.Deps{
 		Store: store, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
-			out, err := intake.New(objects).Run(ctx, u)
+			out, err := intake.New(intake.Config{}, objects).Run(ctx, u)
 			if err != nil || strings.HasPrefix(u.Filename, "slow") {
 				return u, err
 			}

@@ -70,7 +70,7 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, backends.close()) }()
 
-	arrivals := intake.New(backends.objects)
+	arrivals := intake.New(c.Backends.Incoming, backends.objects)
 	scanner := scan.New(c.Scan, backends.objects)
 	stages := []pipeline.Stage{
 		arrivals,
@@ -78,8 +78,8 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 		scanner,
 		thumbnail.New(c.Thumbnail, backends.objects),
 		publish.New(c.Publish, backends.objects),
-		notify.New(c.Notify, c.MediaURL),
 	}
+	stages = append(stages, pipeline.Settle(notify.New(c.Notify, c.MediaURL), stages...))
 
 	router, err := c.router(backends, stages, scanner, log) //nolint:contextcheck // a handler's context comes with its message
 	if err != nil {

@@ -5,8 +5,8 @@
 // RFC 9457 problems with a code that does not change; errors.go is the table of them. The bodies are in package
 // v1 beside this one, and the OpenAPI document, which is made from the code, is kept in openapi.json.
 //
-// It needs the sagas' database, credentials that may put objects into the incoming bucket, for signing, and a
-// Confirm that can HEAD them and reach the queues.
+// It needs the sagas' database, credentials that may put objects into the incoming bucket, for signing, a Confirm that
+// can HEAD them and reach the queues, and a Cancel that can remove objects from the media bucket.
 package api
 
 import (
@@ -36,6 +36,10 @@ type Deps struct {
 	// storage.ErrNotFound when nothing has arrived.
 	Confirm func(ctx context.Context, u sagas.Upload) (sagas.Upload, error)
 
+	// Cancel aborts an upload that is on its way and deletes one that has its outcome. It returns the upload as it
+	// stands, with an error also when it is cancelled but not everything was done that follows from that.
+	Cancel func(ctx context.Context, u sagas.Upload) (sagas.Upload, error)
+
 	// Mount adds what is served beside the operations, if anything. Its patterns must not overlap with theirs.
 	Mount func(*http.ServeMux)
 
@@ -52,6 +56,7 @@ type server struct {
 	store      *sagas.Store
 	objects    *storage.Client
 	confirm    func(context.Context, sagas.Upload) (sagas.Upload, error)
+	cancel     func(context.Context, sagas.Upload) (sagas.Upload, error)
 	checks     []ops.Check
 	metrics    *metrics
 	log        *slog.Logger
@@ -77,7 +82,7 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	}
 	s := &server{
 		config: c, auth: authenticator, sameOrigin: sameOrigin,
-		store: d.Store, objects: d.Objects, confirm: d.Confirm, checks: d.Checks,
+		store: d.Store, objects: d.Objects, confirm: d.Confirm, cancel: d.Cancel, checks: d.Checks,
 		metrics: m, log: d.Log,
 	}
 

@@ -64,7 +64,7 @@ func newTestBundle(t testing.TB, change ...func(*Config, *Deps)) *testBundle {
 	}
 	c := testConfig()
 	d := Deps{
-		Store: b.store, Objects: b.objects, Confirm: b.confirm, Metrics: prometheus.NewRegistry(),
+		Store: b.store, Objects: b.objects, Confirm: b.confirm, Cancel: b.cancel, Metrics: prometheus.NewRegistry(),
 		Log: slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
@@ -90,6 +90,18 @@ func (b *testBundle) confirm(ctx context.Context, u sagas.Upload) (sagas.Upload,
 		ID: u.ID, Stage: "intake", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt,
 		Facts: sagas.Facts{ETag: o.ETag, VersionID: o.VersionID, Observed: sagas.Content{Size: o.Size}},
 	})
+}
+
+// cancel is what the runner does, without the queue.
+func (b *testBundle) cancel(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+	to := sagas.Aborted
+	switch {
+	case u.State == sagas.Aborted || u.State == sagas.Deleted:
+		return u, nil
+	case u.State.Terminal():
+		to = sagas.Deleted
+	}
+	return b.store.Advance(ctx, sagas.Change{ID: u.ID, Stage: "api", From: u.State, To: to, StartedAt: u.ReadAt})
 }
 
 type response struct {

@@ -126,7 +126,7 @@ func (s *server) explain(ctx context.Context, err error) *problem {
 		return clientGone.problem()
 	}
 	s.log.ErrorContext(ctx, "request failed", "request_id", callOf(ctx).requestID, "error", err)
-	if sagas.IsUnavailable(err) || errors.Is(err, auth.ErrUnavailable) {
+	if _, ok := errors.AsType[unfinished](err); ok || sagas.IsUnavailable(err) || errors.Is(err, auth.ErrUnavailable) {
 		return unavailable.problem().with("Retry-After", "1")
 	}
 	return internal.problem()

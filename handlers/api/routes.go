@@ -60,6 +60,14 @@ func (s *server) routes() {
 	}, s.showUpload, notFound)
 
 	register(s, huma.Operation{
+		OperationID: "cancel-upload", Method: http.MethodDelete, Path: "/v1/uploads/{id}",
+		Summary: "Abort an upload, or delete its files", Tags: []string{"uploads"}, Security: holders,
+		Description: "An upload that is on its way becomes aborted, one that has its outcome deleted. When this is answered, " +
+			"nothing of it is left where it was published; the copies that a CDN or a browser has cached live on until their " +
+			"time is over. The record and its history stay. It may be repeated, and should be after a 503.",
+	}, s.cancelUpload, notFound, unavailable)
+
+	register(s, huma.Operation{
 		OperationID: "renew-upload-token", Method: http.MethodPost, Path: "/v1/uploads/{id}/token",
 		Summary: "Ask for another token of an upload", Tags: []string{"uploads"}, Security: anyone,
 		Description: "For a client that works on when the token it was given ends. Tokens that are out stay good.",

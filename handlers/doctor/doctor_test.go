@@ -53,7 +53,7 @@ func (b *testBundle) work(ctx context.Context, out *outbox) error {
 			u, err = store.Load(ctx, id)
 		}
 		if err == nil {
-			_, err = runner.Process(ctx, intake.New(b.deps.Objects), u, 1)
+			_, err = runner.Process(ctx, intake.New(intake.Config{}, b.deps.Objects), u, 1)
 		}
 		if !errors.Is(err, storage.ErrNotFound) { // the event comes after the object
 			return err

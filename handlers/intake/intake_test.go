@@ -19,7 +19,7 @@ func TestIntakePinsWhatIsThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := intake.New(objects).Run(t.Context(), u)
+		out, err := intake.New(intake.Config{}, objects).Run(t.Context(), u)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestIntakePinsWhatIsThere(t *testing.T) {
 
 func TestNothingHasArrived(t *testing.T) {
 	objects := storagetest.New(t)
-	_, err := intake.New(objects).Run(t.Context(), sagas.Upload{Bucket: objects.Incoming, Key: "uploads/none.jpg"})
+	_, err := intake.New(intake.Config{}, objects).Run(t.Context(), sagas.Upload{Bucket: objects.Incoming, Key: "uploads/none.jpg"})
 	if !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}

@@ -25,14 +25,17 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Stage implements pipeline.Stage.
+// Stage implements pipeline.Stage and pipeline.Undoer.
 type Stage struct {
+	Copies
 	config  Config
 	objects *storage.Client
 }
 
 // New returns the stage.
-func New(c Config, objects *storage.Client) *Stage { return &Stage{config: c, objects: objects} }
+func New(c Config, objects *storage.Client) *Stage {
+	return &Stage{Copies: Copies{objects}, config: c, objects: objects}
+}
 
 // Name implements pipeline.Stage.
 func (*Stage) Name() string { return pipeline.Publish }

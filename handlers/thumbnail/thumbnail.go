@@ -75,6 +75,11 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 	return pipeline.Advance(sagas.Processed, facts), nil
 }
 
+// Undo removes the renditions beside the original. Those of an upload that is ready were copied when it was published.
+func (s *Stage) Undo(ctx context.Context, u sagas.Upload) error {
+	return s.objects.RemoveFolder(ctx, u.Bucket, storage.Renditions(u))
+}
+
 // read reads the whole pinned object, whose size is known to be within the limit.
 func (s *Stage) read(ctx context.Context, u sagas.Upload) ([]byte, error) {
 	pinned := storage.Pinned(u)
@@ -94,7 +99,7 @@ func (s *Stage) read(ctx context.Context, u sagas.Upload) ([]byte, error) {
 // replaces it.
 func (s *Stage) put(ctx context.Context, u sagas.Upload, r Rendition) (sagas.Variant, error) {
 	name := strconv.Itoa(r.Size)
-	key := "thumbnails/" + u.ID.String() + "/" + name + r.Ext
+	key := storage.Renditions(u) + name + r.Ext
 	ref, err := s.objects.Put(ctx, u.Bucket, key, bytes.NewReader(r.Data), storage.Properties{Type: r.Type})
 	if err != nil {
 		return sagas.Variant{}, err

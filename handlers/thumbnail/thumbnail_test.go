@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -132,4 +133,26 @@ func TestStageOutcomes(t *testing.T) {
 			t.Errorf("got %+v", out)
 		}
 	})
+}
+
+func TestUndoRemovesTheRenditionsOnly(t *testing.T) {
+	objects := storagetest.New(t)
+	s := New(config(200, 800), objects)
+	u, other := upload(t, objects, "image/jpeg", photo(t)), upload(t, objects, "image/jpeg", photo(t))
+	for _, u := range []sagas.Upload{u, other} {
+		if _, err := s.Run(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u.State = sagas.Aborted
+	for range 2 {
+		if err := s.Undo(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{storage.Renditions(other) + "200.jpg", storage.Renditions(other) + "800.jpg", other.Key, u.Key}
+	slices.Sort(want)
+	if left := storagetest.Keys(t, objects.Incoming); !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
+	}
 }

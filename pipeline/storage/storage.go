@@ -115,6 +115,9 @@ func Pinned(u sagas.Upload) Ref {
 	return Ref{Bucket: u.Bucket, Key: u.Key, VersionID: u.VersionID, ETag: u.ETag}
 }
 
+// Renditions is the folder of u's renditions: in the incoming bucket where they are made, and in the media bucket.
+func Renditions(u sagas.Upload) string { return "thumbnails/" + u.ID.String() + "/" }
+
 // IsGone reports that a pinned object no longer exists as it was pinned. Trying again cannot help.
 func IsGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrChanged) }
 

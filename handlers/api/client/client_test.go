@@ -71,7 +71,7 @@ func newTestBundle(t *testing.T) *testBundle {
 }
 
 func (b *testBundle) confirm(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
-	out, err := intake.New(b.objects).Run(ctx, u)
+	out, err := intake.New(intake.Config{}, b.objects).Run(ctx, u)
 	if err != nil {
 		return u, err
 	}

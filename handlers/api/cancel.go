@@ -1,0 +1,35 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluice-media/sluice/sagas"
+)
+
+type cancelInput struct {
+	ID string `path:"id" doc:"The upload's id."`
+}
+
+// cancelUpload answers when nothing of the upload can be read from the media bucket any more. The rest is removed
+// before its outcome is delivered.
+func (s *server) cancelUpload(ctx context.Context, in *cancelInput) (*showOutput, error) {
+	u, err := s.find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	u, err = s.cancel(ctx, u)
+	if err != nil && (u.State == sagas.Aborted || u.State == sagas.Deleted) {
+		return nil, unfinished{fmt.Errorf("removing upload %s: %w", u.ID, err)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.shown(ctx, u)
+}
+
+// unfinished is the error of a request that took effect, and has to be repeated to be done with.
+type unfinished struct{ error }
+
+// Unwrap returns what went wrong.
+func (u unfinished) Unwrap() error { return u.error }

@@ -1,0 +1,169 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/sqs"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+// undoable is a stage that can take back its step.
+type undoable struct {
+	*stage
+	undo   func(ctx context.Context, u sagas.Upload) error
+	undone []sagas.State // of the uploads whose step was taken back
+}
+
+func (s *undoable) Undo(ctx context.Context, u sagas.Upload) error {
+	s.undone = append(s.undone, u.State)
+	if s.undo != nil {
+		return s.undo(ctx, u)
+	}
+	return nil
+}
+
+func TestTheLastStageCleansUpBeforeItTells(t *testing.T) {
+	b := newBundle(t)
+	var order []string
+	step := func(name string, to sagas.State) *undoable {
+		return &undoable{stage: leading(name, to), undo: func(context.Context, sagas.Upload) error {
+			order = append(order, "undo "+name)
+			return nil
+		}}
+	}
+	tell := &stage{name: pipeline.Notify, work: func(_ context.Context, u sagas.Upload) (pipeline.Outcome, error) {
+		order = append(order, "tell")
+		return pipeline.Advance(u.State, sagas.Facts{}), nil
+	}}
+	last := pipeline.Settle(tell, step(pipeline.Intake, sagas.Uploaded), leading(pipeline.Scan, sagas.Clean),
+		step(pipeline.Thumbnail, sagas.Processed), step(pipeline.Publish, sagas.Ready))
+	if err := b.runner.Handle(last)(delivery(t, 1, job(b.begin(t, sagas.Failed)))); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"undo publish", "undo thumbnail", "undo intake", "tell"}; !slices.Equal(order, want) {
+		t.Errorf("the order was %q, want %q", order, want)
+	}
+}
+
+// What could not be cleaned up is not told of, however often it fails, and does not keep the rest from being cleaned up.
+func TestNobodyIsToldBeforeItIsCleanedUp(t *testing.T) {
+	b := newBundle(t)
+	u := b.begin(t, sagas.Aborted)
+	why := errors.New("503 SlowDown")
+	stuck := &undoable{stage: leading(pipeline.Publish, sagas.Ready), undo: func(context.Context, sagas.Upload) error { return why }}
+	fine := &undoable{stage: leading(pipeline.Intake, sagas.Uploaded)}
+	tell := leading(pipeline.Notify, sagas.Aborted)
+	last := b.runner.Handle(pipeline.Settle(tell, fine, stuck))
+	for attempt := 1; attempt <= maxAttempts+1; attempt++ {
+		if err := last(delivery(t, attempt, job(u))); !errors.Is(err, why) {
+			t.Fatalf("attempt %d: got %v", attempt, err)
+		}
+	}
+	if tell.runs != 0 || b.load(t, u).NotifiedAt != nil || len(fine.undone) != maxAttempts+1 {
+		t.Errorf("told %d times, %+v; the other stage was undone %d times", tell.runs, b.load(t, u), len(fine.undone))
+	}
+	stuck.undo = nil
+	if err := last(delivery(t, maxAttempts+2, job(u))); err != nil || b.load(t, u).NotifiedAt == nil {
+		t.Errorf("in the end: %v, %+v", err, b.load(t, u))
+	}
+}
+
+// A worker may be so slow that the upload has its outcome when its step is made.
+func TestALateStepIsTakenBack(t *testing.T) {
+	for name, tc := range map[string]struct {
+		attempt   int
+		from      sagas.State // when the message comes
+		meanwhile sagas.State // while the stage works
+		undone    []sagas.State
+	}{
+		"aborted meanwhile":                    {1, sagas.Processed, sagas.Aborted, []sagas.State{sagas.Aborted}},
+		"given up meanwhile":                   {2, sagas.Processed, sagas.Failed, []sagas.State{sagas.Failed}},
+		"an earlier try died, then aborted":    {2, sagas.Aborted, "", []sagas.State{sagas.Aborted}},
+		"a duplicate of what was aborted":      {1, sagas.Aborted, "", nil}, // nothing was done for it
+		"an earlier try was not late":          {2, sagas.Clean, "", nil},
+		"in time":                              {1, sagas.Processed, "", nil},
+		"somebody else was first, but as good": {1, sagas.Processed, sagas.Ready, []sagas.State{sagas.Ready}}, // it is up to Undo
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			u := b.begin(t, tc.from)
+			publish := &undoable{stage: &stage{name: pipeline.Publish, work: func(context.Context, sagas.Upload) (pipeline.Outcome, error) {
+				if tc.meanwhile != "" {
+					b.move(t, u, tc.meanwhile)
+				}
+				return pipeline.Advance(sagas.Ready, sagas.Facts{}), nil
+			}}}
+			if err := b.runner.Handle(publish)(delivery(t, tc.attempt, job(u))); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(publish.undone, tc.undone) {
+				t.Errorf("undone %q, want %q", publish.undone, tc.undone)
+			}
+		})
+	}
+}
+
+// The message comes back until the late step is taken back.
+func TestALateStepThatCouldNotBeTakenBack(t *testing.T) {
+	b := newBundle(t)
+	u := b.begin(t, sagas.Processed)
+	why := errors.New("503 SlowDown")
+	publish := &undoable{undo: func(context.Context, sagas.Upload) error { return why }}
+	publish.stage = &stage{name: pipeline.Publish, work: func(context.Context, sagas.Upload) (pipeline.Outcome, error) {
+		b.move(t, u, sagas.Aborted)
+		return pipeline.Advance(sagas.Ready, sagas.Facts{}), nil
+	}}
+	for attempt := range 2 {
+		if err := b.runner.Handle(publish)(delivery(t, attempt+1, job(u))); !errors.Is(err, why) {
+			t.Errorf("attempt %d: got %v", attempt+1, err)
+		}
+	}
+	if publish.runs != 1 || len(publish.undone) != 2 {
+		t.Errorf("ran %d times, was undone %d times", publish.runs, len(publish.undone))
+	}
+}
+
+func TestAStepWhoseMessageIsLostIsTakenBack(t *testing.T) {
+	for _, meanwhile := range []sagas.State{sagas.Processed, sagas.Aborted} {
+		b := newBundle(t)
+		u := b.begin(t, sagas.Processed)
+		ctx, lose := context.WithCancelCause(t.Context())
+		publish := &undoable{undo: func(ctx context.Context, _ sagas.Upload) error { return ctx.Err() }}
+		publish.stage = &stage{name: pipeline.Publish, work: func(context.Context, sagas.Upload) (pipeline.Outcome, error) {
+			if meanwhile != u.State {
+				b.move(t, u, meanwhile)
+			}
+			lose(sqs.ErrLeaseLost)
+			return pipeline.Outcome{}, ctx.Err()
+		}}
+		msg := delivery(t, 1, job(u))
+		msg.SetContext(ctx)
+		if err := b.runner.Handle(publish)(msg); !errors.Is(err, sqs.ErrLeaseLost) {
+			t.Errorf("got %v, want ErrLeaseLost", err)
+		}
+		if undone := len(publish.undone) > 0; undone != meanwhile.Terminal() {
+			t.Errorf("%s: undone: %t", meanwhile, undone)
+		}
+	}
+}
+
+// A presigned URL outlives its upload's end: what is sent to it then must not stay, nor bring the upload back.
+func TestAnObjectThatComesAfterTheEndIsRemoved(t *testing.T) {
+	for _, state := range []sagas.State{sagas.Aborted, sagas.Expired, sagas.Ready} {
+		b := newBundle(t)
+		u := b.begin(t, state)
+		u = b.move(t, u, state) // delivered
+		intake := &undoable{stage: leading(pipeline.Intake, sagas.Uploaded)}
+		if err := b.runner.Handle(intake)(delivery(t, 1, event(u.Bucket, u.Key))); err != nil {
+			t.Fatal(err)
+		}
+		if intake.runs != 0 || !slices.Equal(intake.undone, []sagas.State{state}) {
+			t.Errorf("%s: ran %d times, undone %q", state, intake.runs, intake.undone)
+		}
+		b.expect(t, u, state, nil)
+	}
+}
