@@ -3,6 +3,7 @@ package sagas
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,9 +50,11 @@ func (s *Store) List(ctx context.Context, o Owner, sel Selection) ([]Upload, err
 	if len(sel.States) == 0 {
 		sel.States = States()
 	}
-	states := make([]string, len(sel.States))
-	for i, state := range sel.States {
-		states[i] = string(state)
+	var states []string
+	for _, state := range sel.States {
+		if !slices.Contains(states, string(state)) {
+			states = append(states, string(state))
+		}
 	}
 	before := sel.start()
 	uploads, err := all(ctx, s.pool, listSQL, pgx.NamedArgs{

@@ -53,21 +53,22 @@ func TestList(t *testing.T) {
 		sel  sagas.Selection
 		want []uuid.UUID
 	}{
-		"all":            {sagas.Selection{Most: 100}, all},
-		"the newest":     {sagas.Selection{Most: 3}, all[:3]},
-		"the next":       {sagas.Selection{Most: 3, After: at(2)}, all[3:6]},
-		"after the last": {sagas.Selection{Most: 3, After: at(9)}, nil},
-		"one state":      {sagas.Selection{Most: 100, States: []sagas.State{sagas.Expired}}, expired},
-		"two states":     {sagas.Selection{Most: 100, States: []sagas.State{sagas.Expired, sagas.Initiated}}, all},
-		"not one such":   {sagas.Selection{Most: 100, States: []sagas.State{sagas.Ready}}, nil},
-		"state, paged":   {sagas.Selection{Most: 2, After: at(1), States: []sagas.State{sagas.Expired}}, expired[1:3]},
-		"after":          {sagas.Selection{Most: 100, CreatedAfter: start.Add(6 * time.Hour)}, all[:2]},
-		"before":         {sagas.Selection{Most: 100, CreatedBefore: start.Add(2 * time.Hour)}, all[8:]},
-		"before, paged":  {sagas.Selection{Most: 2, After: at(6), CreatedBefore: start.Add(8 * time.Hour)}, all[7:9]},
-		"paged, before":  {sagas.Selection{Most: 2, After: at(1), CreatedBefore: start.Add(4 * time.Hour)}, all[6:8]},
-		"between":        {sagas.Selection{Most: 100, CreatedAfter: start, CreatedBefore: start.Add(5 * time.Hour)}, all[4:8]},
-		"long ago":       {sagas.Selection{Most: 100, CreatedBefore: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}, nil},
-		"far ahead":      {sagas.Selection{Most: 100, CreatedBefore: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}, all},
+		"all":             {sagas.Selection{Most: 100}, all},
+		"the newest":      {sagas.Selection{Most: 3}, all[:3]},
+		"the next":        {sagas.Selection{Most: 3, After: at(2)}, all[3:6]},
+		"after the last":  {sagas.Selection{Most: 3, After: at(9)}, nil},
+		"one state":       {sagas.Selection{Most: 100, States: []sagas.State{sagas.Expired}}, expired},
+		"one state twice": {sagas.Selection{Most: 100, States: []sagas.State{sagas.Expired, sagas.Expired}}, expired},
+		"two states":      {sagas.Selection{Most: 100, States: []sagas.State{sagas.Expired, sagas.Initiated}}, all},
+		"not one such":    {sagas.Selection{Most: 100, States: []sagas.State{sagas.Ready}}, nil},
+		"state, paged":    {sagas.Selection{Most: 2, After: at(1), States: []sagas.State{sagas.Expired}}, expired[1:3]},
+		"after":           {sagas.Selection{Most: 100, CreatedAfter: start.Add(6 * time.Hour)}, all[:2]},
+		"before":          {sagas.Selection{Most: 100, CreatedBefore: start.Add(2 * time.Hour)}, all[8:]},
+		"before, paged":   {sagas.Selection{Most: 2, After: at(6), CreatedBefore: start.Add(8 * time.Hour)}, all[7:9]},
+		"paged, before":   {sagas.Selection{Most: 2, After: at(1), CreatedBefore: start.Add(4 * time.Hour)}, all[6:8]},
+		"between":         {sagas.Selection{Most: 100, CreatedAfter: start, CreatedBefore: start.Add(5 * time.Hour)}, all[4:8]},
+		"long ago":        {sagas.Selection{Most: 100, CreatedBefore: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}, nil},
+		"far ahead":       {sagas.Selection{Most: 100, CreatedBefore: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}, all},
 	} {
 		got, err := s.List(t.Context(), owner, c.sel)
 		if err != nil {

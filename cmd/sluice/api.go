@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 
 	"github.com/sluice-media/sluice/handlers/api"
 	"github.com/sluice-media/sluice/handlers/intake"
@@ -44,10 +45,21 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	changes, err := sagas.NewChanges(c.Backends.Database, backends.pool, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var told sync.WaitGroup
+	told.Go(func() { changes.Run(ctx) })
+	defer told.Wait()
+	defer stop()
+
 	arrived := intake.New(c.Backends.Incoming, backends.objects)
 	handler, err := api.New(ctx, c.API, api.Deps{
 		Store:   backends.store,
 		Objects: backends.objects,
+		Changes: changes,
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			return backends.runner.Process(ctx, arrived, u, 1)
 		},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -19,6 +20,9 @@ import (
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
+
+// flushTimeout is how long the end of a process waits for its last changes to be announced.
+const flushTimeout = 2 * time.Second
 
 // backends are what both the API and the workers stand on.
 type backends struct {
@@ -76,6 +80,9 @@ func (b backends) connect(ctx context.Context, log *slog.Logger) (*connected, er
 // close sends what is still to be sent and lets go of the connections.
 func (c *connected) close() error {
 	err := c.publisher.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	err = errors.Join(err, c.store.Flush(ctx))
 	c.pool.Close()
 	return err
 }

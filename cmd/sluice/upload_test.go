@@ -33,14 +33,17 @@ const testSecret = "a-secret-of-the-tests-of-thirty-two-bytes-or-more"
 // becomes ready, or is rejected when its name says so; one called "slow" stays where it is.
 func startAPI(t *testing.T) (url, token string) {
 	t.Helper()
-	store, objects := sagatest.Store(t), storagetest.New(t)
+	pool, objects := sagatest.Pool(t), storagetest.New(t)
+	store := sagas.NewStore(pool, "test")
+	changes, _ := sagatest.Changes(t, pool)
 	h, err := api.New(t.Context(), api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com",
 		Auth:         auth.Config{JWTSecret: testSecret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		AllowedTypes: []string{"image/jpeg", "image/png"}, MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,
+		Heartbeat: time.Minute, StreamTimeout: time.Second,
 	}, api.Deps{
-		Store: store, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Store: store, Changes: changes, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			out, err := intake.New(intake.Config{}, objects).Run(ctx, u)
 			if err != nil || strings.HasPrefix(u.Filename, "slow") {

@@ -5,12 +5,13 @@
 // RFC 9457 problems with a code that does not change; errors.go is the table of them. The bodies are in package
 // v1 beside this one, and the OpenAPI document, which is made from the code, is kept in openapi.json.
 //
-// It needs the sagas' database, credentials that may put objects into the incoming bucket, for signing, a Confirm that
-// can HEAD them and reach the queues, and a Cancel that can remove objects from the media bucket.
+// It needs the sagas' database and a Changes that runs, credentials that may put objects into the incoming bucket, for
+// signing, a Confirm that can HEAD them and reach the queues, and a Cancel that can remove objects from the media bucket.
 package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/sluice-media/sluice/handlers/api/auth"
 	"github.com/sluice-media/sluice/handlers/ops"
@@ -31,6 +33,7 @@ import (
 type Deps struct {
 	Store   *sagas.Store
 	Objects *storage.Client
+	Changes *sagas.Changes // for who waits; when it ends they are answered
 
 	// Confirm asks S3 whether the object of an initiated upload is there and moves the upload on. It returns
 	// storage.ErrNotFound when nothing has arrived.
@@ -54,6 +57,8 @@ type server struct {
 	auth       *auth.Authenticator
 	sameOrigin *http.CrossOriginProtection
 	store      *sagas.Store
+	changes    *sagas.Changes
+	reads      singleflight.Group
 	objects    *storage.Client
 	confirm    func(context.Context, sagas.Upload) (sagas.Upload, error)
 	cancel     func(context.Context, sagas.Upload) (sagas.Upload, error)
@@ -67,6 +72,9 @@ type server struct {
 func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
+	}
+	if d.Changes == nil {
+		return nil, errors.New("the api needs to be told of changes")
 	}
 	sameOrigin, err := ownOrigin(c.PublicURL)
 	if err != nil {
@@ -82,7 +90,7 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	}
 	s := &server{
 		config: c, auth: authenticator, sameOrigin: sameOrigin,
-		store: d.Store, objects: d.Objects, confirm: d.Confirm, cancel: d.Cancel, checks: d.Checks,
+		store: d.Store, changes: d.Changes, objects: d.Objects, confirm: d.Confirm, cancel: d.Cancel, checks: d.Checks,
 		metrics: m, log: d.Log,
 	}
 

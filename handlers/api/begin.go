@@ -38,7 +38,7 @@ func (s *server) beginUpload(ctx context.Context, in *beginInput) (*beginOutput,
 	}
 	return &beginOutput{
 		Location: s.config.uploadURL(u.ID.String()),
-		ETag:     etag(u),
+		ETag:     etag(u.Version),
 		Body:     v1.Begun{Upload: s.resource(u, nil), Capability: token, Permission: permission},
 	}, nil
 }

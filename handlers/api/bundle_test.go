@@ -43,6 +43,9 @@ type testBundle struct {
 	objects *storage.Client
 	log     *syncBuffer
 	token   string // of tenant acme, subject alice
+
+	handler     http.Handler
+	stopChanges func() // as when the process is about to stop
 }
 
 func testConfig() Config {
@@ -52,6 +55,7 @@ func testConfig() Config {
 		AllowedTypes: []string{"image/jpeg", "image/png", "image/webp", "video/mp4"},
 		MaxSize:      storage.MaxObject, MultipartThreshold: 100 << 20,
 		PresignLifetime: 15 * time.Minute, ArrivalGrace: time.Hour, PartLifetime: time.Hour, MultipartLifetime: 24 * time.Hour,
+		Heartbeat: time.Minute, StreamTimeout: 10 * time.Second,
 	}
 }
 
@@ -62,22 +66,29 @@ func newTestBundle(t testing.TB, change ...func(*Config, *Deps)) *testBundle {
 		t: t, pool: pool, store: sagas.NewStore(pool, "test-host-7"), objects: storagetest.New(t),
 		log: &syncBuffer{}, token: token(t, "acme", "alice"),
 	}
+	b.serve(change...)
+	return b
+}
+
+// serve starts the API, or another process of it.
+func (b *testBundle) serve(change ...func(*Config, *Deps)) {
+	b.t.Helper()
 	c := testConfig()
 	d := Deps{
 		Store: b.store, Objects: b.objects, Confirm: b.confirm, Cancel: b.cancel, Metrics: prometheus.NewRegistry(),
 		Log: slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	d.Changes, b.stopChanges = sagatest.Changes(b.t, b.pool)
 	for _, f := range change {
 		f(&c, &d)
 	}
-	h, err := New(t.Context(), c, d)
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	if b.handler, err = New(b.t.Context(), c, d); err != nil {
+		b.t.Fatal(err)
 	}
-	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
+	server := httptest.NewServer(b.handler)
+	b.t.Cleanup(server.Close)
 	b.url = server.URL
-	return b
 }
 
 // confirm is what intake does, without the queue.

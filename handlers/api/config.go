@@ -40,6 +40,8 @@ type Config struct {
 	ArrivalGrace        time.Duration `help:"How long after that a transfer that began in time may still arrive." default:"2h"`
 	PartLifetime        time.Duration `help:"How long a client has to start sending a part, from each time that it was signed." default:"1h"`
 	MultipartLifetime   time.Duration `help:"How long a client has to send all parts of a file, from its beginning to its completion. Signing more parts does not extend it." default:"24h"`
+	Heartbeat           time.Duration `help:"How often a stream of events shows that it lives while nothing happens." default:"15s"`
+	StreamTimeout       time.Duration `help:"How long the reader of a stream may take to receive an event." default:"10s"`
 
 	Auth auth.Config `embed:""`
 }
@@ -88,6 +90,12 @@ func (c Config) Validate() error {
 	}
 	if c.MultipartLifetime < c.PartLifetime {
 		wrong("multipart-lifetime: %s is less than part-lifetime", c.MultipartLifetime)
+	}
+	if c.Heartbeat <= 0 {
+		wrong("heartbeat: %s is not positive", c.Heartbeat)
+	}
+	if c.StreamTimeout <= 0 {
+		wrong("stream-timeout: %s is not positive", c.StreamTimeout)
 	}
 	return errors.Join(append(errs, c.Auth.Validate())...)
 }

@@ -12,6 +12,7 @@ type metrics struct {
 	presigned *prometheus.CounterVec // method
 	parts     prometheus.Counter
 	completed *prometheus.CounterVec // method
+	streams   prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -20,7 +21,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "sluice_http_requests_total", Help: "Requests answered, by the pattern of their route.",
 		}, []string{"method", "route", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sluice_http_request_seconds", Help: "Time to answer a request, by the pattern of its route.",
+			Name: "sluice_http_request_seconds", Help: "Time to answer a request, by the pattern of its route. Without those that waited for a change.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route"}),
 		presigned: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -32,8 +33,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		completed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_completed_total", Help: "Uploads whose file was found when the client said that it had sent it.",
 		}, []string{"method"}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sluice_event_streams", Help: "Streams of events that are open.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.presigned, m.parts, m.completed} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.presigned, m.parts, m.completed, m.streams} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

@@ -58,6 +58,19 @@ func (s *server) static(contentType string, body []byte) http.HandlerFunc {
 	}
 }
 
+// eventStream describes the answers of an operation that streams uploads.
+func (s *server) eventStream() map[string]*huma.Response {
+	upload := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[v1.Upload](), true, "")
+	return map[string]*huma.Response{
+		"200": {Description: "Events as they come", Content: map[string]*huma.MediaType{"text/event-stream": {
+			Schema: &huma.Schema{Type: huma.TypeString, Description: "Event stream; what the data of its events is when read as JSON is in contentSchema.",
+				Extensions: map[string]any{"contentMediaType": "application/json", "contentSchema": upload}},
+			Example: "retry: 2000\n\nevent: upload\nid: 3\ndata: {\"id\":\"019a…\",\"state\":\"verified\",\"version\":3,…}\n\n: heartbeat\n\n",
+		}}},
+		"204": {Description: "The client has seen the outcome."},
+	}
+}
+
 // document adds the errors that an operation can end in to its description.
 func (s *server) document(op *huma.Operation, fails []kind) {
 	body, contentType, coded := reflect.TypeFor[v1.Problem](), "application/problem+json", true

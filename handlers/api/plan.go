@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
@@ -124,7 +125,7 @@ func ranges(numbers []int) string {
 		case len(spelled) == maxRanges:
 			return strings.Join(spelled, ", ") + " and more"
 		case first == last:
-			spelled = append(spelled, fmt.Sprint(first))
+			spelled = append(spelled, strconv.Itoa(first))
 		default:
 			spelled = append(spelled, fmt.Sprintf("%d-%d", first, last))
 		}

@@ -54,10 +54,27 @@ func (s *server) routes() {
 		partSizeMismatch, partETagMismatch, bodyTooLarge, unsupportedBody)
 
 	register(s, huma.Operation{
+		OperationID: "list-uploads", Method: http.MethodGet, Path: "/v1/uploads",
+		Summary: "List one's uploads, newest first", Tags: []string{"uploads"}, Security: anyone,
+	}, s.listUploads, invalid)
+
+	register(s, huma.Operation{
 		OperationID: "show-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}",
 		Summary: "Show how far an upload has come", Tags: []string{"uploads"}, Security: holders,
 		Responses: map[string]*huma.Response{"304": {Description: "Nothing has happened since."}},
-	}, s.showUpload, notFound)
+		Description: "With wait, the answer comes as soon as there is a version that the client does not have, or when the wait " +
+			"is over. Asking again each time follows an upload without missing a change.",
+	}, s.showUpload, notFound, invalid)
+
+	register(s, huma.Operation{
+		OperationID: "stream-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}/events",
+		Summary: "Follow an upload as server-sent events", Tags: []string{"uploads"}, Security: holders,
+		Description: "Each event is named upload, has the upload's version as its id and the upload, as GET /v1/uploads/{id} shows it, " +
+			"as its data on one line. The first tells how the upload stands, unless Last-Event-ID says that the client knows; changes " +
+			"that follow each other quickly may come as one event, with all of them in the history. Comments keep the " +
+			"connection alive. The stream ends after the outcome, and with the credential.",
+		Responses: s.eventStream(),
+	}, s.streamEvents, notFound, invalid)
 
 	register(s, huma.Operation{
 		OperationID: "cancel-upload", Method: http.MethodDelete, Path: "/v1/uploads/{id}",

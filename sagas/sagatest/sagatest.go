@@ -3,9 +3,11 @@ package sagatest
 
 import (
 	"context"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -35,6 +37,26 @@ func Pool(t testing.TB) *pgxpool.Pool {
 func Store(t testing.TB) *sagas.Store {
 	t.Helper()
 	return sagas.NewStore(Pool(t), "test")
+}
+
+// Changes returns a Changes over the pool's server that runs until it is stopped or the test ends.
+func Changes(t testing.TB, pool *pgxpool.Pool) (c *sagas.Changes, stop func()) {
+	t.Helper()
+	c, err := sagas.NewChanges(sagas.Config{
+		URL: pool.Config().ConnString(), ConnectTimeout: 5e9, Recheck: 5e9,
+	}, pool, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.Run(ctx) })
+	stop = func() {
+		cancel()
+		wg.Wait()
+	}
+	t.Cleanup(stop)
+	return c, stop
 }
 
 // Config returns the configuration of a new and still empty schema, which is dropped when the test ends.

@@ -46,14 +46,17 @@ type testBundle struct {
 
 func newTestBundle(t *testing.T) *testBundle {
 	t.Helper()
-	b := &testBundle{store: sagatest.Store(t), objects: storagetest.New(t), wire: &wire{}}
+	pool := sagatest.Pool(t)
+	b := &testBundle{store: sagas.NewStore(pool, "test"), objects: storagetest.New(t), wire: &wire{}}
+	changes, _ := sagatest.Changes(t, pool)
 	h, err := api.New(t.Context(), api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", AllowedTypes: []string{"image/jpeg"},
 		Auth:    auth.Config{JWTSecret: secret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,
+		Heartbeat: time.Minute, StreamTimeout: time.Second,
 	}, api.Deps{
-		Store: b.store, Objects: b.objects, Confirm: b.confirm, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Store: b.store, Changes: changes, Objects: b.objects, Confirm: b.confirm, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

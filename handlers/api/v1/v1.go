@@ -45,6 +45,12 @@ type Upload struct {
 	History     []Transition      `json:"history,omitempty" nullable:"false" doc:"Every step so far, oldest first."`
 }
 
+// UploadList is a page of uploads, newest first.
+type UploadList struct {
+	Uploads []Upload `json:"uploads" nullable:"false" doc:"Without their histories."`
+	Next    string   `json:"next,omitempty" doc:"Cursor of the next page; left out on the last one."`
+}
+
 // Settled reports whether the upload has its outcome, good or bad.
 func (u Upload) Settled() bool {
 	switch u.State {
