@@ -4,6 +4,7 @@
 //	sluice-local run            all of it and Sluice's own processes, on fixed ports, with data that stays
 //	sluice-local exec -- CMD    what Sluice needs, on free ports, while CMD runs; this is how tests are run
 //	sluice-local cloud          the S3 and SQS servers alone
+//	sluice-local chaos          all of it, while everything goes wrong that can
 package main
 
 import (
@@ -13,15 +14,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/sluice-media/sluice/deploy/local/chaos"
 )
 
 type commands struct {
 	Run   runCommand   `cmd:"" help:"Run Sluice and all it needs in the foreground, until Ctrl-C."`
 	Exec  execCommand  `cmd:"" help:"Run a command against what Sluice needs: temporary data, free ports, no Sluice processes."`
 	Cloud cloudCommand `cmd:"" help:"Run the S3 and SQS servers alone, for any client. The root credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
+	Chaos chaosCommand `cmd:"" help:"Upload through Sluice while its processes die and its network fails, and judge what comes of it."`
 }
 
 // statusError says all there is to say by the status of the process.
@@ -40,6 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Description("Everything that Sluice needs, on one machine."),
 		kong.Writers(stdout, stderr),
 		kong.UsageOnError(),
+		kong.Vars{"profiles": strings.Join(chaos.Profiles(), ",")},
 	)
 	if err != nil {
 		return fail(stderr, err)

@@ -27,6 +27,14 @@ func (p ports) clamd() int      { return p.base + 5 }
 func (p ports) metrics() int    { return p.base + 6 }
 func (p ports) prometheus() int { return p.base + 7 }
 
+// all lists them.
+func (p ports) all() (numbers []int) {
+	for i := range portCount {
+		numbers = append(numbers, p.base+i)
+	}
+	return numbers
+}
+
 // portCount is how many ports a stack may use.
 const portCount = 8
 

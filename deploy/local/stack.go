@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-media/sluice/deploy/local/cloud"
 	"github.com/sluice-media/sluice/deploy/local/edge"
 	"github.com/sluice-media/sluice/deploy/local/postgres"
+	"github.com/sluice-media/sluice/deploy/local/s3"
 	"github.com/sluice-media/sluice/deploy/local/supervise"
 )
 
@@ -32,11 +33,18 @@ type stack struct {
 	durable bool
 	// databaseURL names a PostgreSQL server of the operator's, which is used instead of a private one.
 	databaseURL string
+	// faults disturbs the events of S3; nil means none.
+	faults *s3.Faults
+	// maxReceiveCount is how often a message is received before it is a dead letter; 0 means cloud's default.
+	maxReceiveCount int
 
 	logger     *slog.Logger
 	supervisor *supervise.Supervisor
 	lifecycle  *lifecycle
 	clamd      *supervise.Service
+	// database is nil when it is the operator's.
+	database *supervise.Service
+	viewers  *supervise.Service
 }
 
 func (s *stack) clamdConfig() clamd.Config {
@@ -81,36 +89,36 @@ func (s *stack) start(ctx context.Context) error {
 	s.lifecycle.onStop("clamd", s.clamd.Stop)
 
 	if s.databaseURL == "" {
-		database, err := postgres.Start(ctx, s.supervisor, s.postgresConfig())
-		if err != nil {
+		if s.database, err = postgres.Start(ctx, s.supervisor, s.postgresConfig()); err != nil {
 			return err
 		}
-		s.lifecycle.onStop("PostgreSQL", database.Stop)
+		s.lifecycle.onStop("PostgreSQL", s.database.Stop)
 	}
 
-	viewers, err := edge.Start(ctx, s.supervisor, s.edgeConfig())
-	if err != nil {
+	if s.viewers, err = edge.Start(ctx, s.supervisor, s.edgeConfig()); err != nil {
 		return err
 	}
-	s.lifecycle.onStop("the CDN edge", viewers.Stop)
+	s.lifecycle.onStop("the CDN edge", s.viewers.Stop)
 	return nil
 }
 
 func (s *stack) startCloud(ctx context.Context) error {
 	config := cloud.Config{
-		DataDir:        s.layout.cloud(),
-		S3Addr:         address(s.ports.s3()),
-		SQSAddr:        address(s.ports.sqs()),
-		Region:         region,
-		AccessKey:      s.secrets.AccessKey,
-		SecretKey:      s.secrets.SecretKey,
-		CDNAccessKey:   s.secrets.CDNAccessKey,
-		CDNSecretKey:   s.secrets.CDNSecretKey,
-		EventsQueue:    eventsQueue,
-		IncomingBucket: incomingBucket,
-		MediaBucket:    mediaBucket,
-		QueuePrefix:    queuePrefix,
-		Logger:         s.logger,
+		DataDir:         s.layout.cloud(),
+		S3Addr:          address(s.ports.s3()),
+		SQSAddr:         address(s.ports.sqs()),
+		Region:          region,
+		AccessKey:       s.secrets.AccessKey,
+		SecretKey:       s.secrets.SecretKey,
+		CDNAccessKey:    s.secrets.CDNAccessKey,
+		CDNSecretKey:    s.secrets.CDNSecretKey,
+		EventsQueue:     eventsQueue,
+		IncomingBucket:  incomingBucket,
+		MediaBucket:     mediaBucket,
+		QueuePrefix:     queuePrefix,
+		Faults:          s.faults,
+		MaxReceiveCount: s.maxReceiveCount,
+		Logger:          s.logger,
 	}
 	running, err := cloud.Start(ctx, config)
 	if err != nil {

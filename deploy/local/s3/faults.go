@@ -33,9 +33,23 @@ type FaultPlan struct {
 // Faults draws the fate of every event from a FaultPlan, which may be changed
 // at any time. The same seed and sequence of events give the same fates.
 type Faults struct {
-	mu   sync.Mutex
-	plan FaultPlan
-	rand *rand.Rand
+	mu     sync.Mutex
+	plan   FaultPlan
+	rand   *rand.Rand
+	counts FaultCounts
+}
+
+// FaultCounts says how often each fault has struck, in deliveries; Events is
+// how many events there were.
+type FaultCounts struct {
+	Events, Dropped, Duplicated, Delayed, Reordered int
+}
+
+// Counts returns what has happened so far.
+func (f *Faults) Counts() FaultCounts {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.counts
 }
 
 // NewFaults returns Faults that disturb nothing until Set is called.
@@ -83,18 +97,23 @@ type fate struct {
 func (f *Faults) fates() []fate {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.counts.Events++
 	if f.hits(f.plan.Drop) {
+		f.counts.Dropped++
 		return nil
 	}
 	deliveries := make([]fate, 1, 2)
 	if f.hits(f.plan.Duplicate) {
+		f.counts.Duplicated++
 		deliveries = append(deliveries, fate{})
 	}
 	for i := range deliveries {
 		switch {
 		case f.hits(f.plan.Reorder):
+			f.counts.Reordered++
 			deliveries[i] = fate{wait: f.plan.MaxDelay, hold: true}
 		case f.hits(f.plan.Delay):
+			f.counts.Delayed++
 			deliveries[i] = fate{wait: time.Duration(1 + f.rand.Int64N(int64(f.plan.MaxDelay)))}
 		}
 	}

@@ -6,6 +6,7 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,12 +48,14 @@ type Supervisor struct {
 	Logs string
 	// Logger receives starts, deaths and the important lines of services.
 	Logger *slog.Logger
+	// LongestPause bounds the pause before a program that keeps dying is started again; zero means 10 s.
+	LongestPause time.Duration
 }
 
 const (
 	defaultGrace    = 10 * time.Second
 	firstPause      = 200 * time.Millisecond
-	longestPause    = 10 * time.Second
+	defaultPause    = 10 * time.Second
 	steadyAfter     = 30 * time.Second
 	readyPoll       = 25 * time.Millisecond
 	longestCheck    = 2 * time.Second
@@ -61,9 +64,10 @@ const (
 
 // Service is a running service.
 type Service struct {
-	spec   Spec
-	logger *slog.Logger
-	output *output
+	spec         Spec
+	logger       *slog.Logger
+	output       *output
+	longestPause time.Duration
 
 	stop     context.CancelFunc
 	finished chan struct{}
@@ -98,12 +102,13 @@ func (s *Supervisor) Launch(ctx context.Context, spec Spec) (*Service, error) {
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	service := &Service{
-		spec:     spec,
-		logger:   logger,
-		output:   output,
-		stop:     cancel,
-		finished: make(chan struct{}),
-		gaveUp:   make(chan error, 1),
+		spec:         spec,
+		logger:       logger,
+		output:       output,
+		longestPause: cmp.Or(s.LongestPause, defaultPause),
+		stop:         cancel,
+		finished:     make(chan struct{}),
+		gaveUp:       make(chan error, 1),
 	}
 	go service.keepRunning(running)
 	return service, nil
@@ -224,7 +229,7 @@ func (s *Service) keepRunning(ctx context.Context) {
 		if !sleep(ctx, pause) {
 			return
 		}
-		pause = min(2*pause, longestPause)
+		pause = min(2*pause, s.longestPause)
 	}
 }
 

@@ -1,0 +1,306 @@
+// Package chaos tries Sluice as the world does: real processes on the real local stack, with customers who use the public
+// API, while processes are killed, connections are cut, slowed down and swallowed, events are dropped, doubled, delayed,
+// swapped and forged.
+//
+// What strikes when is drawn beforehand from a seed. At the end a judge, who sees only what the customers noted, what the
+// API shows, what is in the buckets, what viewers get and what the webhook receiver logged, says what is lost, stuck,
+// wrong, leaked, left over, untold or done twice. See Judge for the rules.
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluice-media/sluice/deploy/local/clamd"
+	"github.com/sluice-media/sluice/deploy/local/s3"
+)
+
+// Config is one run.
+type Config struct {
+	Seed     uint64
+	Profile  string
+	Uploads  int           // that customers begin
+	Clients  int           // customers at the same time, at most
+	Duration time.Duration // of the faults
+	Stack    Stack
+	// Out gets the plan and the progress.
+	Out    io.Writer
+	Logger *slog.Logger
+}
+
+const (
+	// settleGrace is what the line itself may take, on a busy machine, on top of two sweeps.
+	settleGrace = 10 * time.Second
+	// watchFor is how long after an upload's last change its file is looked for at the edge.
+	watchFor = 15 * time.Second
+	// quiet is how long nothing may happen before the buckets are looked at: longer than a message stays invisible.
+	quiet = visibility + 2*time.Second
+	// patience bounds the collection of evidence.
+	patience = 5 * time.Minute
+)
+
+// run is a run under way.
+type run struct {
+	Config
+	profile   Profile
+	gates     map[string]*gate
+	receiver  *receiver
+	fleet     fleet
+	ledger    *ledger
+	tally     *tally
+	striker   *striker
+	watcher   *watcher
+	customers *customers
+	inspector *inspector
+	began     time.Time
+
+	mu         sync.Mutex
+	turnedAway []string
+}
+
+// Run makes the run and judges it. The error is of the run itself; what is wrong with Sluice is in the Report.
+func Run(ctx context.Context, c Config) (report Report, err error) {
+	profile, err := profileNamed(c.Profile)
+	if err != nil {
+		return Report{}, err
+	}
+	r := &run{Config: c, profile: profile, ledger: newLedger(), tally: newTally(), began: time.Now()}
+	defer func() { err = errors.Join(err, r.close(context.WithoutCancel(ctx))) }()
+	if err := r.open(ctx); err != nil {
+		return Report{}, err
+	}
+	plan := newPlan(c.Seed, profile, c.Duration)
+	if _, err := fmt.Fprintf(c.Out, "Seed %d, profile %s: %d uploads, %d faults in %s\n", c.Seed, c.Profile, c.Uploads, len(plan), c.Duration); err != nil {
+		return Report{}, err
+	}
+	if err := printPlan(c.Out, plan); err != nil {
+		return Report{}, err
+	}
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	var watcher sync.WaitGroup
+	watcher.Go(func() { r.watcher.run(watching) })
+
+	if err := r.storm(ctx, plan); err != nil {
+		return Report{}, err
+	}
+	slowest, allowed, err := r.settle(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := wait(ctx, quiet); err != nil {
+		return Report{}, err
+	}
+	stopWatching()
+	watcher.Wait()
+	e, err := r.evidence(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	return r.report(e, slowest, allowed), nil
+}
+
+// open starts everything that stands around Sluice, then Sluice's processes.
+func (r *run) open(ctx context.Context) (err error) {
+	if r.receiver, err = openReceiver(ctx, r.Seed, r.profile.RefuseWebhooks, r.Logger); err != nil {
+		return err
+	}
+	if r.gates, err = openGates(r.Stack, r.receiver.address); err != nil {
+		return err
+	}
+	if r.fleet, err = launch(ctx, r.Stack, r.profile, r.gates, r.receiver.secret); err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: r.Clients}}
+	customerDoor := &door{bases: r.fleet.bases, token: r.Stack.Token, http: client}
+	r.customers = &customers{
+		door: customerDoor, ledger: r.ledger, photos: photographer{marker: clamd.TestMarker}, bucket: r.Stack.Incoming, http: client,
+	}
+	r.watcher = &watcher{ledger: r.ledger, edgeURL: r.Stack.EdgeURL, http: client, until: watchFor}
+	r.inspector = &inspector{
+		objects:  s3.NewClient("http://"+r.Stack.S3, r.Stack.Region, r.Stack.AccessKey, r.Stack.SecretKey),
+		incoming: r.Stack.Incoming, media: r.Stack.Media, door: customerDoor, viewers: client,
+	}
+	forger, err := r.openForger(ctx)
+	if err != nil {
+		return err
+	}
+	mortals := r.fleet.services
+	for name, service := range r.Stack.Mortals {
+		mortals[name] = append(mortals[name], service)
+	}
+	r.striker = &striker{
+		mortals: mortals, gates: r.gates, events: r.Stack.Faults, forger: forger, tally: r.tally, logger: r.Logger,
+	}
+	return nil
+}
+
+func (r *run) close(ctx context.Context) error {
+	err := r.fleet.stop(ctx)
+	for _, g := range r.gates {
+		g.close()
+	}
+	if r.receiver != nil {
+		err = errors.Join(err, r.receiver.close(ctx))
+	}
+	return err
+}
+
+// storm lets the customers in while the plan strikes, and returns when both have come to their end.
+func (r *run) storm(ctx context.Context, plan []action) error {
+	var striking sync.WaitGroup
+	striking.Go(func() { r.striker.run(ctx, plan) })
+	began := time.Now()
+	kinds := r.queue()
+	slots := make(chan struct{}, r.Clients)
+	var inside sync.WaitGroup
+	for i, kind := range kinds {
+		due := began.Add(r.Duration * time.Duration(i) / time.Duration(len(kinds)))
+		if err := wait(ctx, time.Until(due)); err != nil {
+			return err
+		}
+		slots <- struct{}{}
+		inside.Go(func() {
+			defer func() { <-slots }()
+			dice := rand.New(rand.NewPCG(r.Seed, uint64(1000+i))) //nolint:gosec // Reproducible on purpose.
+			if err := r.customers.serve(ctx, kind, dice); err != nil {
+				r.turnAway(err)
+			}
+		})
+	}
+	inside.Wait()
+	striking.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if refused := r.receiver.calm(); r.profile.RefuseWebhooks > 0 {
+		r.tally.set("webhook refused", refused)
+	}
+	return r.striker.calm(r.profile)
+}
+
+func (r *run) turnAway(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turnedAway = append(r.turnedAway, err.Error())
+}
+
+// queue is the customers in the order in which they come, the tardy ones first.
+func (r *run) queue() []string {
+	var crowd []string
+	for _, kind := range sorted(r.profile.Crowd) {
+		crowd = append(crowd, slices.Repeat([]string{kind}, r.profile.Crowd[kind])...)
+	}
+	dice := rand.New(rand.NewPCG(r.Seed, 3)) //nolint:gosec // Reproducible on purpose.
+	next := deck(dice, crowd)
+	kinds := make([]string, 0, r.Uploads)
+	for range r.Uploads {
+		kinds = append(kinds, next())
+	}
+	// Half and half, so that there is always somebody who waits, and nobody at the end.
+	slices.SortStableFunc(kinds[len(kinds)/2:], func(a, b string) int { return lateness(a) - lateness(b) })
+	return kinds
+}
+
+func lateness(kind string) int {
+	if slices.Contains(tardy(), kind) {
+		return 0
+	}
+	return 1
+}
+
+// settle waits until every upload has its outcome and somebody was told of it, for as long as two sweeps take. It
+// returns how long that took since the last fault, and how long it might have.
+func (r *run) settle(ctx context.Context) (slowest, allowed time.Duration, err error) {
+	calm := time.Now()
+	allowed = r.profile.twoSweeps() + settleGrace
+	waiting := r.ledger.all()
+	for len(waiting) > 0 {
+		waiting = slices.DeleteFunc(waiting, func(receipt Receipt) bool {
+			seen, _, askErr := r.inspector.show(ctx, receipt.ID)
+			if askErr != nil {
+				err = askErr
+				return false
+			}
+			if settled(seen.State) && r.receiver.told(receipt.ID, seen.State) {
+				slowest = max(slowest, time.Since(from(receipt, calm)))
+				return true
+			}
+			return time.Since(from(receipt, calm)) > allowed
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		if err := wait(ctx, 200*time.Millisecond); err != nil {
+			return 0, 0, err
+		}
+	}
+	return slowest, allowed, nil
+}
+
+// from is when an upload's two sweeps begin: at the last fault, or when it may expire.
+func from(r Receipt, calm time.Time) time.Time {
+	if !r.Accepted() && !r.Cancelled && r.GivenUpAt.After(calm) {
+		return r.GivenUpAt
+	}
+	return calm
+}
+
+// evidence collects everything for the judge.
+func (r *run) evidence(ctx context.Context) (e Evidence, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	e = Evidence{
+		Receipts: r.ledger.all(), Deliveries: r.receiver.deliveries(), Sightings: r.watcher.seen, Shown: map[string]Seen{},
+	}
+	for _, receipt := range e.Receipts {
+		seen, found, err := r.inspector.show(ctx, receipt.ID)
+		if err != nil {
+			return e, err
+		}
+		if found {
+			e.Shown[receipt.ID] = seen
+		}
+	}
+	if e.Incoming, err = r.inspector.contents(ctx, r.Stack.Incoming); err != nil {
+		return e, err
+	}
+	if e.Media, err = r.inspector.contents(ctx, r.Stack.Media); err != nil {
+		return e, err
+	}
+	if e.Unfinished, err = r.inspector.unfinished(ctx); err != nil {
+		return e, err
+	}
+	e.Viewed, err = r.inspector.views(ctx, e.Shown)
+	return e, err
+}
+
+func (r *run) report(e Evidence, slowest, allowed time.Duration) Report {
+	report := Report{
+		Seed: r.Seed, Profile: r.Profile, Took: time.Since(r.began), Uploads: len(e.Receipts), Outcomes: map[string]int{},
+		Faults: r.tally.counts(), Webhooks: len(e.Deliveries), Looks: r.watcher.looks.Load(),
+		Slowest: slowest, Allowed: allowed, TurnedAway: r.turnedAway, Findings: Judge(e),
+	}
+	report.Idle = idle(report.Faults)
+	for _, seen := range e.Shown {
+		report.Outcomes[seen.State]++
+	}
+	return report
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-media/sluice/deploy/local/chaos"
+	"github.com/sluice-media/sluice/deploy/local/s3"
+	"github.com/sluice-media/sluice/deploy/local/supervise"
+)
+
+type chaosCommand struct {
+	Seed     uint64        `help:"What everything random is drawn from; 0 draws a seed." default:"0"`
+	Profile  string        `help:"What strikes and who comes: ${enum}." enum:"${profiles}" default:"storm"`
+	Uploads  int           `help:"How many uploads are begun." default:"150"`
+	Clients  int           `help:"How many customers there are at the same time, at most." default:"32"`
+	Duration time.Duration `help:"For how long faults strike; the uploads are spread over it." default:"60s"`
+	Sluice   string        `help:"The sluice program; the one beside sluice-local when not given." type:"path"`
+	JSON     bool          `help:"Print the report as one JSON object."`
+	Keep     bool          `help:"Keep the temporary data folder, logs included, even when all is well."`
+}
+
+// longestPause is how long a killed process may stay away.
+const longestPause = time.Second
+
+// Run starts a stack of its own, has it struck, and ends with status 1 unless nothing is wrong.
+func (c *chaosCommand) Run(ctx context.Context, console console) (err error) {
+	if err := errors.Join(requirePrograms(true), c.check()); err != nil {
+		return err
+	}
+	p, err := c.prepare(ctx, console)
+	if err != nil {
+		return err
+	}
+	keep := c.Keep
+	defer func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+		defer cancel()
+		err = errors.Join(err, p.lifecycle.stop(stopping))
+		if keep {
+			_, printErr := fmt.Fprintf(console.stderr, "sluice-local: data and logs are in %s\n", strings.Join(p.layout.folders(), " and "))
+			err = errors.Join(err, printErr)
+			return
+		}
+		err = errors.Join(err, p.layout.remove())
+	}()
+	report, err := c.strike(ctx, p, console)
+	if err != nil {
+		keep = true
+		return err
+	}
+	if c.JSON {
+		err = json.NewEncoder(console.stdout).Encode(report)
+	} else {
+		err = report.Print(console.stdout)
+	}
+	if err != nil || report.Passed() {
+		return err
+	}
+	keep = true
+	p.explain(ctx, report, console)
+	return statusError(1)
+}
+
+func (c *chaosCommand) check() error {
+	var errs []error
+	if c.Uploads < 1 {
+		errs = append(errs, fmt.Errorf("--uploads is %d, must be at least 1", c.Uploads))
+	}
+	if c.Clients < 1 {
+		errs = append(errs, fmt.Errorf("--clients is %d, must be at least 1", c.Clients))
+	}
+	if c.Duration <= 0 {
+		errs = append(errs, fmt.Errorf("--duration is %s, must be more than nothing", c.Duration))
+	}
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64() //nolint:gosec // It only has to differ.
+	}
+	return errors.Join(errs...)
+}
+
+// prepare makes a stack in a temporary folder, not yet started, whose processes come back soon when they die.
+func (c *chaosCommand) prepare(ctx context.Context, console console) (*product, error) {
+	workDir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	program, err := (&runCommand{Sluice: c.Sluice}).program()
+	if err != nil {
+		return nil, err
+	}
+	s, err := temporaryStack(ctx, console)
+	if err != nil {
+		return nil, err
+	}
+	s.faults = s3.NewFaults(c.Seed)
+	s.maxReceiveCount = chaos.MaxReceiveCount
+	s.supervisor.LongestPause = longestPause
+	return &product{stack: s, program: program, workDir: workDir}, nil
+}
+
+// strike starts the stack and makes the run.
+func (c *chaosCommand) strike(ctx context.Context, p *product, console console) (chaos.Report, error) {
+	own, err := freePorts(ctx)
+	if err != nil {
+		return chaos.Report{}, err
+	}
+	starting, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if err := errors.Join(p.start(starting), p.writeEnvironment()); err != nil {
+		return chaos.Report{}, err
+	}
+	if err := p.waitForClamd(starting, startLimit); err != nil {
+		return chaos.Report{}, err
+	}
+	if err := p.supervisor.Run(starting, p.process("migrate", nil)); err != nil {
+		return chaos.Report{}, err
+	}
+	progress := console.stdout
+	if c.JSON {
+		progress = console.stderr
+	}
+	return chaos.Run(ctx, chaos.Config{
+		Seed: c.Seed, Profile: c.Profile, Uploads: c.Uploads, Clients: c.Clients, Duration: c.Duration,
+		Stack: p.struck(own), Out: progress, Logger: p.logger,
+	})
+}
+
+// struck is the stack as a chaos run needs to know it.
+func (p *product) struck(own ports) chaos.Stack {
+	return chaos.Stack{
+		S3: address(p.ports.s3()), SQS: address(p.ports.sqs()), Clamd: p.clamdConfig().Address(),
+		DatabaseURL: p.postgresConfig().URL(), EdgeURL: p.edgeConfig().URL(),
+		Incoming: incomingBucket, Media: mediaBucket, EventsQueue: eventsQueue,
+		Region: region, AccessKey: p.secrets.AccessKey, SecretKey: p.secrets.SecretKey, Token: p.variables.get("SLUICE_TOKEN"),
+		Faults:  p.faults,
+		Mortals: map[string]*supervise.Service{"clamd": p.clamd, "postgres": p.database, "edge": p.viewers},
+		Ports:   own.all(),
+		Launch:  p.launchProcess,
+	}
+}
+
+func (p *product) launchProcess(ctx context.Context, process chaos.Process) (*supervise.Service, error) {
+	spec := p.process(process.Command, healthy(process.Health))
+	spec.Name = process.Name
+	spec.Important = nil
+	spec.Env = func() []string {
+		own := slices.Clone(p.variables)
+		for _, name := range slices.Sorted(maps.Keys(process.Env)) {
+			own.set(name, process.Env[name])
+		}
+		return own.over(os.Environ())
+	}
+	return p.supervisor.Launch(ctx, spec)
+}
+
+// mostExplained bounds how many uploads are shown.
+const mostExplained = 5
+
+// explain shows what is needed to find out about the uploads that something is wrong with.
+func (p *product) explain(ctx context.Context, report chaos.Report, console console) {
+	shown := console
+	shown.stdout = console.stderr
+	suspects := report.Suspects()
+	for _, id := range suspects[:min(len(suspects), mostExplained)] {
+		_, _ = fmt.Fprintf(console.stderr, "\n$ sluice saga show %s\n", id)
+		if err := runForeground([]string{p.program, "saga", "show", id}, p.workDir, p.environ(), shown); err != nil {
+			_, _ = fmt.Fprintf(console.stderr, "%v\n", err)
+		}
+	}
+	_, _ = fmt.Fprintf(console.stderr, "\nWhat the processes said of an upload: grep ID %s/*.log\n", p.layout.logs())
+}
