@@ -142,6 +142,9 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 		limit = maxBody
 	}
 	op.MaxBodyBytes = -1 // bounded takes care of it
+	// And of the time that reading takes. A deadline that huma sets on what has been read would strike the handler: net/http
+	// takes its client for gone and cancels the context of this request, and of all that follow on the same connection.
+	op.BodyReadTimeout = -1
 	if slices.Contains(op.Tags, simpleTag) {
 		op.Middlewares = append(op.Middlewares, simpleDialect)
 	}

@@ -165,6 +165,30 @@ func TestADatabaseThatIsAwayIsWorthAnotherTry(t *testing.T) {
 	}
 }
 
+// What reading a request may take says nothing about the work on it.
+func TestASlowAnswerIsNotALostClient(t *testing.T) {
+	t.Parallel()
+	const slow = 5500 * time.Millisecond // huma's own default for reading is 5 s
+	var b *testBundle
+	b = newTestBundle(t, func(_ *Config, d *Deps) {
+		d.Confirm = func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(slow):
+			}
+			return b.confirm(ctx, u)
+		}
+	})
+	u := b.begin(declaring(picture))
+	if res := b.put(u.Permission, picture); res.status != http.StatusOK {
+		t.Fatalf("%d %s", res.status, res.body)
+	}
+	res := b.call("POST", "/confirm-upload", `{"key":"uploads/`+u.ID+`.jpg"}`, b.as(b.token)...)
+	if res.status != http.StatusOK {
+		t.Errorf("%d %s", res.status, res.body)
+	}
+}
+
 // A stage may be faster than the client's confirmation.
 func TestConfirmThatComesSecond(t *testing.T) {
 	var b *testBundle
