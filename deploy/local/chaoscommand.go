@@ -66,7 +66,7 @@ func (c *chaosCommand) Run(ctx context.Context, console console) (err error) {
 		return err
 	}
 	keep = true
-	p.explain(ctx, report, console)
+	p.explain(report, console)
 	return statusError(1)
 }
 
@@ -166,7 +166,7 @@ func (p *product) launchProcess(ctx context.Context, process chaos.Process) (*su
 const mostExplained = 5
 
 // explain shows what is needed to find out about the uploads that something is wrong with.
-func (p *product) explain(ctx context.Context, report chaos.Report, console console) {
+func (p *product) explain(report chaos.Report, console console) {
 	shown := console
 	shown.stdout = console.stderr
 	suspects := report.Suspects()

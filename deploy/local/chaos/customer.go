@@ -74,6 +74,7 @@ func (c *customers) upload(ctx context.Context, kind string, dice *rand.Rand) er
 	if err != nil {
 		return err
 	}
+	c.intend(id, f)
 	accepted := c.send(ctx, id, p, f)
 	if kind == insister {
 		c.send(ctx, id, p, f)
@@ -113,7 +114,7 @@ func (c *customers) begin(ctx context.Context, kind string, f file) (string, per
 		Seen
 		Upload permission `json:"upload"`
 	}
-	if err := c.door.call(ctx, http.MethodPost, "/v1/uploads", nil, asked, &begun); err != nil {
+	if err := c.door.call(ctx, http.MethodPost, "/v1/uploads", asked, &begun); err != nil {
 		return "", permission{}, err
 	}
 	key, err := c.keyOf(begun.Upload.URL)
@@ -158,16 +159,18 @@ func (c *customers) send(ctx context.Context, id string, p permission, f file) (
 	return false
 }
 
+// intend writes into the receipt what will be sent, before anybody can come across it.
+func (c *customers) intend(id string, f file) {
+	c.ledger.note(id, func(r *Receipt) {
+		r.Sent = append(r.Sent, Sending{SHA256: f.sha256(), ETag: f.etag(), Class: f.class, Colour: f.colour})
+	})
+}
+
 // enter writes into the receipt what came of trying to send f. Status 412 says that it has been there before: nobody
 // else has its key.
 func (c *customers) enter(id string, f file, status int) {
 	c.ledger.note(id, func(r *Receipt) {
-		i := slices.IndexFunc(r.Sent, func(s Sending) bool { return s.SHA256 == f.sha256() })
-		if i < 0 {
-			i = len(r.Sent)
-			r.Sent = append(r.Sent, Sending{SHA256: f.sha256(), ETag: f.etag(), Class: f.class, Colour: f.colour})
-		}
-		s := &r.Sent[i]
+		s := &r.Sent[slices.IndexFunc(r.Sent, func(s Sending) bool { return s.SHA256 == f.sha256() })]
 		s.LastTry = time.Now()
 		s.Accepted = s.Accepted || status == http.StatusOK || status == http.StatusPreconditionFailed
 		s.Unsure = s.Unsure || status == 0 || status >= 500
@@ -197,7 +200,7 @@ func (c *customers) put(ctx context.Context, p permission, body []byte) (status 
 func (c *customers) complete(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, talkFor)
 	defer cancel()
-	_ = c.door.call(ctx, http.MethodPost, "/v1/uploads/"+id+"/complete", nil, nil, nil)
+	_ = c.door.call(ctx, http.MethodPost, "/v1/uploads/"+id+"/complete", nil, nil)
 }
 
 // overcharge sends more than was declared, and then claims to be done.
@@ -211,6 +214,7 @@ func (c *customers) overcharge(ctx context.Context, kind string, dice *rand.Rand
 		return err
 	}
 	longer := file{body: append(bytes.Clone(f.body), make([]byte, 1+dice.IntN(1000))...), class: lying}
+	c.intend(id, longer)
 	c.send(ctx, id, p, longer)
 	c.complete(ctx, id)
 	return nil
@@ -280,6 +284,7 @@ func (c *customers) swap(ctx context.Context, kind string, dice *rand.Rand) erro
 	if err != nil {
 		return err
 	}
+	c.intend(id, f)
 	if !c.send(ctx, id, p, f) {
 		return nil
 	}
@@ -289,6 +294,7 @@ func (c *customers) swap(ctx context.Context, kind string, dice *rand.Rand) erro
 		if err != nil {
 			return err
 		}
+		c.intend(id, evil)
 		c.enter(id, evil, c.put(ctx, p, evil.body))
 		select {
 		case <-ctx.Done():
@@ -306,13 +312,13 @@ func (c *customers) beginSimple(ctx context.Context, kind string) (id, key strin
 	defer cancel()
 	asked := map[string]any{"filename": kind + ".jpg", "contentType": photoType}
 	var permitted struct{ UploadURL, Key string }
-	if err := c.door.call(ctx, http.MethodPost, "/get-upload-url", nil, asked, &permitted); err != nil {
+	if err := c.door.call(ctx, http.MethodPost, "/get-upload-url", asked, &permitted); err != nil {
 		return "", "", permission{}, err
 	}
 	name := permitted.Key[strings.LastIndexByte(permitted.Key, '/')+1:]
 	id, _, _ = strings.Cut(name, ".")
 	var seen Seen
-	if err := c.door.call(ctx, http.MethodGet, "/v1/uploads/"+id, nil, nil, &seen); err != nil {
+	if err := c.door.call(ctx, http.MethodGet, "/v1/uploads/"+id, nil, &seen); err != nil {
 		return "", "", permission{}, err
 	}
 	c.ledger.open(Receipt{ID: id, Customer: kind, Key: permitted.Key, GivenUpAt: seen.ExpiresAt})
@@ -323,5 +329,5 @@ func (c *customers) beginSimple(ctx context.Context, kind string) (id, key strin
 func (c *customers) confirm(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(ctx, talkFor)
 	defer cancel()
-	_ = c.door.call(ctx, http.MethodPost, "/confirm-upload", nil, map[string]string{"key": key}, nil)
+	_ = c.door.call(ctx, http.MethodPost, "/confirm-upload", map[string]string{"key": key}, nil)
 }

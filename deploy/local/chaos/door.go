@@ -44,8 +44,8 @@ func statusOf(err error) int {
 }
 
 // call makes one request, again and again at one process after the other until there is an answer that is not a
-// trouble of the moment, or ctx ends. header may be nil; in and out too.
-func (d *door) call(ctx context.Context, method, path string, header http.Header, in, out any) error {
+// trouble of the moment, or ctx ends. in and out may be nil.
+func (d *door) call(ctx context.Context, method, path string, in, out any) error {
 	var body []byte
 	if in != nil {
 		var err error
@@ -55,7 +55,7 @@ func (d *door) call(ctx context.Context, method, path string, header http.Header
 	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		base := d.bases[int(d.turn.Add(1))%len(d.bases)]
-		err := d.once(ctx, method, base+path, header, body, out)
+		err := d.once(ctx, method, base+path, body, out)
 		var refused *refusal
 		if err == nil || errors.As(err, &refused) && refused.status < 500 && refused.status != http.StatusTooManyRequests {
 			return err
@@ -68,15 +68,12 @@ func (d *door) call(ctx context.Context, method, path string, header http.Header
 	}
 }
 
-func (d *door) once(ctx context.Context, method, url string, header http.Header, body []byte, out any) error {
+func (d *door) once(ctx context.Context, method, url string, body []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return err
-	}
-	if header != nil {
-		request.Header = header.Clone()
 	}
 	request.Header.Set("Authorization", "Bearer "+d.token)
 	if len(body) > 0 {

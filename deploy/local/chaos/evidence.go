@@ -20,6 +20,8 @@ import (
 
 // Evidence is all that the judge gets to see. Nothing of it comes from Sluice's database, queues, logs or metrics.
 type Evidence struct {
+	// Tidied tells that Sluice empties the incoming bucket.
+	Tidied   bool
 	Receipts []Receipt
 	// Shown is what the API says of each upload at the end, by id. An upload that it does not know is missing.
 	Shown      map[string]Seen
@@ -63,7 +65,7 @@ const viewTries = 20
 
 // show asks the API about an upload. found is false when there is none.
 func (i *inspector) show(ctx context.Context, id string) (seen Seen, found bool, err error) {
-	err = i.door.call(ctx, http.MethodGet, "/v1/uploads/"+id, nil, nil, &seen)
+	err = i.door.call(ctx, http.MethodGet, "/v1/uploads/"+id, nil, &seen)
 	if statusOf(err) == http.StatusNotFound {
 		return Seen{}, false, nil
 	}

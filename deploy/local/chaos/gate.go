@@ -56,7 +56,10 @@ type gate struct {
 
 // openGate listens on a free port and passes everything on to target, a host:port.
 func openGate(name, target string) (*gate, error) {
-	witnesses.Do(func() { toxics.Register(witnessType, new(witness)) })
+	witnesses.Do(func() {
+		toxics.Register(witnessType, new(witness))
+		zerolog.SetGlobalLevel(zerolog.Disabled) // some toxics have no logger but the global one
+	})
 	g := &gate{
 		name: name, target: target,
 		server:  toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),

@@ -55,7 +55,9 @@ func Judge(e Evidence) []Finding {
 		j.published(o)
 	}
 	for _, o := range e.Incoming {
-		j.kept(o)
+		if e.Tidied {
+			j.kept(o)
+		}
 	}
 	for _, key := range e.Unfinished {
 		j.find(leftOver, j.byKey[key].ID, "a multipart upload of %s is still open", key)

@@ -68,7 +68,7 @@ var profiles = map[string]Profile{
 	"storm": {
 		KillEvery:      time.Second,
 		Mortals:        map[string]int{mortalWorker: 18, mortalAPI: 8, mortalClamd: 3, mortalPostgres: 2, mortalEdge: 2},
-		PoisonEvery:    1500 * time.Millisecond,
+		PoisonEvery:    time.Second,
 		Poisons:        []string{reset, latency, bandwidth, blackhole},
 		Gates:          allGates(),
 		ShortestPoison: 500 * time.Millisecond,

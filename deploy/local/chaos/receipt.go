@@ -21,7 +21,7 @@ type Receipt struct {
 	Cancelling bool `json:"cancelling,omitempty"`
 }
 
-// Sending is one file that a customer sent to an upload's key, however often.
+// Sending is one file that a customer sends to an upload's key, however often.
 type Sending struct {
 	SHA256 string `json:"sha256"`
 	// ETag is the file's MD5 in hexadecimal, or what S3 made of the parts.
@@ -47,6 +47,11 @@ func (r Receipt) sent(sha256 string) (Sending, bool) {
 		}
 	}
 	return Sending{}, false
+}
+
+// meant tells that the customer sends a file with this hash that may be published.
+func (r Receipt) meant(sha256 string) bool {
+	return slices.ContainsFunc(r.Sent, func(s Sending) bool { return s.SHA256 == sha256 && s.Class == good })
 }
 
 // outcomes lists the states that the upload may end in.

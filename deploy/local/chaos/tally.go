@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
+	"strings"
 	"sync"
 )
 
@@ -47,18 +47,25 @@ func (t *tally) counts() map[string]Strikes {
 	return maps.Clone(t.faults)
 }
 
-// idle lists the faults that never struck: a run proves nothing about them.
-func idle(faults map[string]Strikes) (names []string) {
-	for _, name := range slices.Sorted(maps.Keys(faults)) {
-		if faults[name].Struck == 0 {
-			names = append(names, name)
+// idle lists what never struck: a run proves nothing about it. Of the network every fault must have struck somewhere, and
+// at every dependency some fault.
+func idle(faults map[string]Strikes) []string {
+	struck := map[string]int{}
+	for name, s := range faults {
+		kind, target, _ := strings.Cut(name, " ")
+		if _, ofNetwork := poisons[kind]; ofNetwork {
+			struck[kind] += s.Struck
+			struck["anything at "+target] += s.Struck
+			continue
 		}
+		struck[name] += s.Struck
 	}
-	return names
+	maps.DeleteFunc(struck, func(_ string, times int) bool { return times > 0 })
+	return sorted(struck)
 }
 
 func printFaults(w io.Writer, faults map[string]Strikes) error {
-	for _, name := range slices.Sorted(maps.Keys(faults)) {
+	for _, name := range sorted(faults) {
 		if _, err := fmt.Fprintf(w, "  %-22s struck %d of %d\n", name, faults[name].Struck, faults[name].Tried); err != nil {
 			return err
 		}

@@ -90,9 +90,7 @@ func (w *watcher) look(ctx context.Context, r Receipt) {
 			continue
 		}
 		w.looks.Add(1)
-		sent, known := r.sent(sum)
-		innocent := known && sent.Class == good
-		if status == http.StatusOK && !innocent && !w.reported[url] {
+		if status == http.StatusOK && !r.meant(sum) && !w.reported[url] {
 			w.reported[url] = true
 			w.seen = append(w.seen, Sighting{Upload: r.ID, URL: url, SHA256: sum, At: time.Now()})
 		}

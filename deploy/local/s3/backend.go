@@ -26,6 +26,7 @@ type notifyingBackend struct {
 
 // PutObject also serves uploads by POST policy.
 func (b *notifyingBackend) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	in.Body = whole(ctx, in.Body, in.ContentLength)
 	out, err := b.Backend.PutObject(ctx, in)
 	if err != nil {
 		return out, err
@@ -36,6 +37,12 @@ func (b *notifyingBackend) PutObject(ctx context.Context, in s3response.PutObjec
 	}
 	b.created(ctx, name, in.Bucket, in.Key, out.VersionID)
 	return out, nil
+}
+
+// UploadPart takes whole parts only.
+func (b *notifyingBackend) UploadPart(ctx context.Context, in *awss3.UploadPartInput) (*awss3.UploadPartOutput, error) {
+	in.Body = whole(ctx, in.Body, in.ContentLength)
+	return b.Backend.UploadPart(ctx, in)
 }
 
 // CompleteMultipartUpload also reports the version that the upload became.
