@@ -29,7 +29,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/sluice-media/sluice/sagas"
 )
@@ -136,9 +135,8 @@ func (c *Client) Ping(ctx context.Context) error {
 func failed(doing string, r Ref, err error) error {
 	var response *awshttp.ResponseError
 	if errors.As(err, &response) {
-		var bucket *types.NoSuchBucket
 		switch status := response.HTTPStatusCode(); {
-		case status == http.StatusNotFound && !errors.As(err, &bucket):
+		case status == http.StatusNotFound && errorCode(err) != "NoSuchBucket":
 			err = errors.Join(ErrNotFound, err)
 		case status == http.StatusPreconditionFailed:
 			err = errors.Join(ErrChanged, err)

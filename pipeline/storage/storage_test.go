@@ -53,6 +53,22 @@ func TestAPinnedObjectStaysPinned(t *testing.T) {
 	}
 }
 
+// A stage takes ErrNotFound for the object's end. A mistaken bucket name must not end every upload.
+func TestAMissingBucketIsNotAMissingObject(t *testing.T) {
+	conf := storagetest.Config(t)
+	conf.IncomingBucket = "nobodys-bucket"
+	c := storage.New(storagetest.AWS(t), conf)
+	r := storage.Ref{Bucket: c.Incoming, Key: "uploads/a"}
+	_, readErr := get(t, c, r)
+	_, copyErr := c.Copy(t.Context(), r, 1, c.Media, r.Key, storage.Properties{})
+	_, listErr := c.ListParts(t.Context(), r.Key, "x")
+	for doing, err := range map[string]error{"reading": readErr, "copying": copyErr, "listing": listErr, "aborting": c.AbortMultipart(t.Context(), r.Key, "x")} {
+		if err == nil || errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%s: %v", doing, err)
+		}
+	}
+}
+
 func TestGetPrefix(t *testing.T) {
 	c := storagetest.New(t)
 	ref := put(t, c, "uploads/a", "0123456789")
