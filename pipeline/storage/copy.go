@@ -51,7 +51,7 @@ func (c *Client) copyParts(ctx context.Context, from, to Ref, p Properties) (_ R
 	if err != nil {
 		return Ref{}, err
 	}
-	plan := Parts{Total: object.Size, Size: min(c.LargeCopy, max(copyPart, roundUp(object.Size, MaxParts*partStep)/MaxParts))}
+	plan := Parts{Total: object.Size, Size: min(c.LargeCopy, max(copyPart, leastPart(object.Size)))}
 	uploadID, err := c.createMultipart(ctx, to, p, false)
 	if err != nil {
 		return Ref{}, err

@@ -144,11 +144,14 @@ func proxy(t *testing.T, before func(*http.Request)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		before(r.In)
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // which is signed
-	}})
+	server := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			before(r.In)
+			r.SetURL(target)
+			r.Out.Host = r.In.Host // which is signed
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }, // without logging
+	})
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -174,7 +177,7 @@ func uploads(t *testing.T, bucket string) int {
 
 // What each provider is asked for is seen by a server that takes every request for a copy.
 func TestCopyAsksForWhatTheProviderHas(t *testing.T) {
-	pinned := storage.Ref{Bucket: "incoming", Key: "uploads/a", VersionID: "v1", ETag: "e1"}
+	pinned := storage.Ref{Bucket: "incoming", Key: "uploads/a", VersionID: "v1", ETag: `"e1"`}
 	for provider, want := range map[storage.Provider]struct {
 		condition string
 		encoding  bool // is signed

@@ -32,10 +32,13 @@ func PlanParts(total int64) (Parts, error) {
 	}
 	size := int64(usualPart)
 	if total > largeFile {
-		size = max(largePart, roundUp(total, MaxParts*partStep)/MaxParts)
+		size = max(largePart, leastPart(total))
 	}
 	return Parts{Total: total, Size: size}, nil
 }
+
+// leastPart is the smallest part size, in whole steps, by which a file has no more parts than S3 allows.
+func leastPart(total int64) int64 { return roundUp(total, MaxParts*partStep) / MaxParts }
 
 func roundUp(n, step int64) int64 { return (n + step - 1) / step * step }
 

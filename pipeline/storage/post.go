@@ -31,7 +31,8 @@ var ErrUnsupported = errors.New("not supported by the S3 provider")
 
 // PresignPost signs the policy of an upload by form into the incoming bucket. It binds what PresignPut binds, except
 // that a form cannot be kept from replacing an object: S3 knows no policy condition and no form field for
-// If-None-Match, so OnlyOnce is an error. Whoever relies on an object that came by a form pins its version.
+// If-None-Match (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html), so OnlyOnce is an error.
+// Whoever relies on an object that came by a form pins its version.
 //
 // The policy's form is that of https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html.
 func (c *Client) PresignPost(ctx context.Context, p PutPermission) (PresignedPost, error) {
@@ -62,7 +63,11 @@ func (c *Client) presignPost(ctx context.Context, p PutPermission) (PresignedPos
 	if p.Size == 0 {
 		least, most = 1, MaxPut
 	}
-	return c.signer.signPost(ctx, c.Incoming, fields, least, most, p.Lifetime)
+	lifetime := p.Lifetime
+	if longest := c.profile.postLifetime; longest > 0 {
+		lifetime = min(lifetime, longest)
+	}
+	return c.signer.signPost(ctx, c.Incoming, fields, least, most, lifetime)
 }
 
 // policy is the document that a form is held to. Each condition is {field: value} or a list of an operator and its

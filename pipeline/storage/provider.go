@@ -34,9 +34,10 @@ const (
 //
 // Parts are of equal size for all of them, as R2 wants it (https://developers.cloudflare.com/r2/objects/multipart-objects/).
 type profile struct {
-	virtualHosted bool   // the bucket is in the host name, not in the path
-	postPolicy    bool   // takes an upload by POST with a policy as PresignPost signs it
-	onceName      string // header by which a PUT refuses to replace an object; empty: there is none
+	virtualHosted bool          // the bucket is in the host name, not in the path
+	postPolicy    bool          // takes an upload by POST with a policy as PresignPost signs it
+	postLifetime  time.Duration // how long it takes a form after its date; 0: as long as its policy says
+	onceName      string        // header by which a PUT refuses to replace an object; empty: there is none
 	onceValue     string
 	sha256        bool  // checks x-amz-checksum-sha256
 	copyIfMatch   bool  // copies on the condition of the source's ETag
@@ -65,8 +66,8 @@ var profiles = map[Provider]profile{
 	GCS: {onceName: "X-Goog-If-Generation-Match", onceValue: "0", copyIfMatch: true, largeCopy: MaxObject, encodingBlind: true},
 	// https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility, https://github.com/minio/minio/pull/17244
 	MinIO: {postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut},
-	// What the tests of this package run on.
-	VersityGW: {postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut},
+	// What the tests of this package run on. Forms: s3api/middlewares/object-post-auth.go of its source.
+	VersityGW: {postPolicy: true, postLifetime: time.Hour, onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut},
 }
 
 func providerNames() []string {

@@ -69,6 +69,16 @@ func TestALifetimeIsWithinWhatS3Takes(t *testing.T) {
 	}
 }
 
+func TestAFormLivesNoLongerThanTheProviderTakesIt(t *testing.T) {
+	for provider, want := range map[storage.Provider]time.Duration{storage.AWS: 2 * time.Hour, storage.VersityGW: time.Hour} {
+		p := permission("uploads/a")
+		p.Lifetime = 2 * time.Hour
+		if got := signForm(t, example(provider, endpoints[provider]), p).Expires; !got.Equal(at.Add(want)) {
+			t.Errorf("%s: signed at %s, it expires %s", provider, at, got)
+		}
+	}
+}
+
 // A request that was signed by credentials that expire works only as long as they do.
 func TestPermissionsExpireWithTheCredentials(t *testing.T) {
 	conf := exampleAWS("token")
