@@ -118,7 +118,7 @@ func (s *server) routes() {
 	register(s, huma.Operation{
 		OperationID: "complete-multipart", Method: http.MethodPost, Path: "/complete-multipart", MaxBodyBytes: maxPartList,
 		Summary: "Have the parts of a file joined", Tags: []string{simpleTag}, Security: anyone, Middlewares: huma.Middlewares{unhurried},
-	}, s.completeSimpleMultipart, malformed, uploadSettled, partsMissing, partETagMismatch, tooLarge)
+	}, s.completeSimpleMultipart, malformed, uploadSettled, partsMissing, partSizeMismatch, partETagMismatch, tooLarge, bodyTooLarge)
 
 	register(s, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",

@@ -1,10 +1,12 @@
-// Package verify is the stage that holds an uploaded object to what was declared: its size, its checksum where S3
-// knows it, and its type, which is read from its first bytes and not taken from its name or header.
+// Package verify is the stage that holds an uploaded object to what was declared: its size, its type, which is read
+// from its first bytes and not taken from its name or header, and its SHA-256, which S3 has checked already or which is
+// calculated here.
 package verify
 
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -72,8 +74,6 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 		return pipeline.Reject(sagas.SizeMismatch, "declared %d bytes, found %d", u.Declared.Size, o.Size), nil
 	case o.Size > s.config.MaxSize:
 		return pipeline.Reject(sagas.TooLarge, "%d bytes are more than the allowed %d", o.Size, s.config.MaxSize), nil
-	case u.Declared.SHA256 != nil && o.SHA256 != nil && !bytes.Equal(o.SHA256, u.Declared.SHA256):
-		return pipeline.Reject(sagas.ChecksumMismatch, "declared SHA-256 %x, found %x", u.Declared.SHA256, o.SHA256), nil
 	}
 
 	found, err := s.sniff(ctx, pinned)
@@ -89,7 +89,38 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 	if !slices.ContainsFunc(s.config.AllowedTypes, found.Is) {
 		return pipeline.Reject(sagas.TypeNotAllowed, "%s is not allowed", found), nil
 	}
-	return pipeline.Advance(sagas.Verified, sagas.Facts{Observed: sagas.Content{Type: u.Declared.Type, Size: o.Size}}), nil
+
+	sum := o.SHA256
+	if u.Declared.SHA256 != nil && sum == nil {
+		sum, err = s.digest(ctx, pinned)
+		if storage.IsGone(err) {
+			return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
+		}
+		if err != nil {
+			return pipeline.Outcome{}, err
+		}
+	}
+	if u.Declared.SHA256 != nil && !bytes.Equal(sum, u.Declared.SHA256) {
+		return pipeline.Reject(sagas.ChecksumMismatch, "declared SHA-256 %x, found %x", u.Declared.SHA256, sum), nil
+	}
+	return pipeline.Advance(sagas.Verified, sagas.Facts{
+		Observed: sagas.Content{Type: u.Declared.Type, Size: o.Size, SHA256: sum},
+	}), nil
+}
+
+// digest reads the whole object for its SHA-256. S3 knows that of a file that came in one piece only: of parts it
+// knows each one's, and a checksum of these.
+func (s *Stage) digest(ctx context.Context, r storage.Ref) ([]byte, error) {
+	body, err := s.objects.Get(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.New()
+	_, err = io.Copy(hash, body)
+	if err := errors.Join(err, body.Close()); err != nil {
+		return nil, fmt.Errorf("reading %s for its SHA-256: %w", r, err)
+	}
+	return hash.Sum(nil), nil
 }
 
 func (s *Stage) sniff(ctx context.Context, r storage.Ref) (*mimetype.MIME, error) {

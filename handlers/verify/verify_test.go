@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -40,6 +42,7 @@ func TestVerify(t *testing.T) {
 	}{
 		"as declared":             {photo, sagas.Content{Type: "image/jpeg", Size: int64(len(photo)), SHA256: sum[:]}, sagas.Verified, ""},
 		"no size declared":        {photo, sagas.Content{Type: "image/jpeg"}, sagas.Verified, ""},
+		"another checksum":        {photo, sagas.Content{Type: "image/jpeg", SHA256: bytes.Repeat([]byte{7}, 32)}, sagas.Rejected, sagas.ChecksumMismatch},
 		"another size":            {photo, sagas.Content{Type: "image/jpeg", Size: 1}, sagas.Rejected, sagas.SizeMismatch},
 		"empty":                   {nil, sagas.Content{Type: "image/jpeg"}, sagas.Rejected, sagas.EmptyFile},
 		"too large":               {make([]byte, config.MaxSize+1), sagas.Content{Type: "image/jpeg"}, sagas.Rejected, sagas.TooLarge},
@@ -65,6 +68,69 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What S3 has as the checksum of parts is not that of the file.
+func TestTheChecksumOfAFileInParts(t *testing.T) {
+	objects := storagetest.New(t)
+	png, err := hex.DecodeString("89504e470d0a1a0a0000000d49484452")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(png)
+	for _, checksums := range []bool{false, true} {
+		u := uploadInParts(t, objects, png, checksums)
+		for declared, want := range map[[32]byte]sagas.State{sum: sagas.Verified, {7}: sagas.Rejected} {
+			u.Declared = sagas.Content{Type: "image/png", Size: int64(len(png)), SHA256: declared[:]}
+			out, err := verify.New(config, objects).Run(t.Context(), u)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out.State != want || want == sagas.Verified && !bytes.Equal(out.Facts.Observed.SHA256, sum[:]) {
+				t.Errorf("with part checksums %t, declared %x: %+v", checksums, declared, out)
+			}
+		}
+	}
+}
+
+func uploadInParts(t *testing.T, objects *storage.Client, body []byte, checksums bool) sagas.Upload {
+	t.Helper()
+	key := "uploads/" + uuid.NewString()
+	id, err := objects.CreateMultipart(t.Context(), key, storage.Properties{Type: "image/png"}, checksums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	permission := storage.PartPermission{Key: key, UploadID: id, Number: 1, Size: int64(len(body)), Lifetime: time.Minute}
+	if sum := sha256.Sum256(body); checksums {
+		permission.SHA256 = sum[:]
+	}
+	signed, err := objects.PresignPart(t.Context(), permission)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), signed.Method, signed.URL, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range signed.Headers {
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("part: %s, %v", res.Status, err)
+	}
+	parts, err := objects.ListParts(t.Context(), key, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := objects.CompleteMultipart(t.Context(), key, id, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sagas.Upload{State: sagas.Uploaded, Bucket: ref.Bucket, Key: ref.Key, ETag: ref.ETag, VersionID: ref.VersionID}
 }
 
 func TestOverwritingTheObjectChangesNothing(t *testing.T) {
