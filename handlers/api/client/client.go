@@ -67,54 +67,6 @@ func (c *Client) Complete(ctx context.Context, id string) (v1.Upload, error) {
 	})
 }
 
-// Get returns an upload as it stands.
-func (c *Client) Get(ctx context.Context, id string) (v1.Upload, error) {
-	return retry(ctx, tries, func() (v1.Upload, error) {
-		u, _, err := c.getIfChanged(ctx, id, "")
-		return u, err
-	})
-}
-
-// Wait returns the upload when it has its outcome, good or bad. Until then it tells onChange, which may be nil,
-// of every change it sees, the present state first. Interruptions of the service are waited out; only ctx ends
-// the waiting for a service that does not come back.
-func (c *Client) Wait(ctx context.Context, id string, onChange func(v1.Upload)) (v1.Upload, error) {
-	var u v1.Upload
-	etag, pause := "", firstPause
-	for {
-		news, newTag, err := c.getIfChanged(ctx, id, etag)
-		switch {
-		case ctx.Err() != nil:
-			return u, fmt.Errorf("waiting for upload %s: %w", id, context.Cause(ctx))
-		case err != nil && !temporary(err):
-			return u, err
-		case err == nil && news.Version > u.Version:
-			u, etag, pause = news, newTag, firstPause
-			if onChange != nil {
-				onChange(u)
-			}
-			if u.Settled() {
-				return u, nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(longPause, pause*3/2)
-	}
-}
-
-// getIfChanged reads an upload and its ETag. When the ETag is still the given one, the upload is zero.
-func (c *Client) getIfChanged(ctx context.Context, id, etag string) (u v1.Upload, newTag string, err error) {
-	header := http.Header{}
-	if etag != "" {
-		header.Set("If-None-Match", etag)
-	}
-	newTag, err = c.call(ctx, http.MethodGet, "/v1/uploads/"+url.PathEscape(id), header, nil, &u)
-	return u, newTag, err
-}
-
 // call makes one request, decodes the answer into out, or into the error, and returns the ETag. A 304 leaves out
 // alone.
 func (c *Client) call(ctx context.Context, method, path string, header http.Header, in, out any) (etag string, err error) {

@@ -184,23 +184,87 @@ func TestFromBeginToReady(t *testing.T) {
 	}
 }
 
+// One request for how it stands and one for each change: no asking in between.
 func TestWaitAsksOnlyForNews(t *testing.T) {
 	b := newTestBundle(t)
 	begun := b.begin(t)
 	var asked atomic.Int64
 	b.wire.set(func(req *http.Request) (*http.Response, error) {
-		if n := asked.Add(1); n > 1 && req.Header.Get("If-None-Match") != `"1"` {
-			t.Errorf("request %d has If-None-Match: %s", n, req.Header.Get("If-None-Match"))
-		}
-		if asked.Load() == 4 {
-			b.advance(t, begun.ID, sagas.Initiated, sagas.Expired)
+		switch n := asked.Add(1); n {
+		case 1:
+		case 2:
+			time.AfterFunc(300*time.Millisecond, func() { b.advance(t, begun.ID, sagas.Initiated, sagas.Expired) })
+			fallthrough
+		default:
+			if tag, wait := req.Header.Get("If-None-Match"), req.URL.Query().Get("wait"); tag != `"1"` || wait == "" {
+				t.Errorf("request %d waits %q for If-None-Match: %s", n, wait, tag)
+			}
 		}
 		return http.DefaultTransport.RoundTrip(req)
 	})
 	changes := 0
 	u, err := b.Wait(t.Context(), begun.ID, func(v1.Upload) { changes++ })
-	if err != nil || u.State != "expired" || changes != 2 || asked.Load() != 4 {
+	if err != nil || u.State != "expired" || changes != 2 || asked.Load() != 2 {
 		t.Errorf("%+v, %v after %d changes in %d requests", u, err, changes, asked.Load())
+	}
+}
+
+// Servers and proxies that do not know the long poll cost more requests, with pauses between them.
+func TestWaitWithoutTheLongPoll(t *testing.T) {
+	for name, answer := range map[string]func(*http.Request) (*http.Response, error){
+		"ignored": func(req *http.Request) (*http.Response, error) {
+			req.URL.RawQuery = ""
+			return http.DefaultTransport.RoundTrip(req)
+		},
+		"refused": func(req *http.Request) (*http.Response, error) {
+			if req.URL.Query().Has("wait") {
+				req.URL.RawQuery = "wait=soon"
+			}
+			return http.DefaultTransport.RoundTrip(req)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newTestBundle(t)
+			begun := b.begin(t)
+			var asked atomic.Int64
+			b.wire.set(func(req *http.Request) (*http.Response, error) {
+				asked.Add(1)
+				return answer(req)
+			})
+			time.AfterFunc(time.Second, func() { b.advance(t, begun.ID, sagas.Initiated, sagas.Expired) })
+			u, err := b.Wait(t.Context(), begun.ID, nil)
+			if n := asked.Load(); err != nil || u.State != "expired" || n < 3 || n > 12 {
+				t.Errorf("%+v, %v in %d requests", u, err, n)
+			}
+		})
+	}
+}
+
+func TestList(t *testing.T) {
+	b := newTestBundle(t)
+	first, second := b.begin(t), b.begin(t)
+	b.advance(t, second.ID, sagas.Initiated, sagas.Expired)
+	page, err := b.List(t.Context(), client.Filter{Limit: 1})
+	if err != nil || len(page.Uploads) != 1 || page.Uploads[0].ID != second.ID || page.Next == "" {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	page, err = b.List(t.Context(), client.Filter{Limit: 1, Cursor: page.Next})
+	if err != nil || len(page.Uploads) != 1 || page.Uploads[0].ID != first.ID || page.Next != "" {
+		t.Errorf("%+v, %v", page, err)
+	}
+	page, err = b.List(t.Context(), client.Filter{
+		States: []string{"expired", "ready"}, CreatedAfter: time.Now().Add(-time.Hour), CreatedBefore: time.Now().Add(time.Hour),
+	})
+	if err != nil || len(page.Uploads) != 1 || page.Uploads[0].ID != second.ID {
+		t.Errorf("%+v, %v", page, err)
+	}
+	page, err = b.List(t.Context(), client.Filter{CreatedAfter: time.Now().Add(time.Hour)})
+	if err != nil || len(page.Uploads) != 0 {
+		t.Errorf("%+v, %v", page, err)
+	}
+	var refused *client.Error
+	if _, err := b.List(t.Context(), client.Filter{Cursor: "x"}); !errors.As(err, &refused) || refused.Code != "invalid_request" {
+		t.Error(err)
 	}
 }
 
