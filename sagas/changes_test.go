@@ -44,7 +44,7 @@ func newChangesBundle(t *testing.T, recheck time.Duration, change ...func(*sagas
 	for _, f := range change {
 		f(&c)
 	}
-	if b.Changes, err = sagas.NewChanges(c, pool, slog.New(slog.DiscardHandler)); err != nil {
+	if b.Changes, err = sagas.NewChanges(c, pool, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -67,6 +67,15 @@ func (b *changesBundle) listener() (pid int) {
 		return err == nil
 	})
 	return pid
+}
+
+// gone waits until a connection has ended.
+func (b *changesBundle) gone(pid int) {
+	b.t.Helper()
+	eventually(b.t, func() (gone bool) {
+		err := b.pool.QueryRow(context.Background(), "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", pid).Scan(&gone)
+		return err == nil && gone
+	})
 }
 
 func eventually(t *testing.T, done func() bool) {
@@ -137,15 +146,16 @@ func TestChangesWhileNobodyListensAreFoundAfterwards(t *testing.T) {
 	w := b.Watch(u.ID)
 	for _, to := range []sagas.State{sagas.Uploaded, sagas.Verified, sagas.Clean} {
 		pid := b.listener()
-		if _, err := b.pool.Exec(t.Context(), "SELECT pg_terminate_backend($1, 5000)", pid); err != nil {
+		// Announced to nobody, because it is written past the store.
+		if _, err := b.pool.Exec(t.Context(), "UPDATE uploads SET version = version + 1, state = $2 WHERE id = $1", u.ID, to); err != nil {
 			t.Fatal(err)
 		}
-		// Announced to nobody: written past the store.
-		if _, err := b.pool.Exec(t.Context(), "UPDATE uploads SET version = version + 1, state = $2 WHERE id = $1", u.ID, to); err != nil {
+		if _, err := b.pool.Exec(t.Context(), "SELECT pg_terminate_backend($1)", pid); err != nil {
 			t.Fatal(err)
 		}
 		u.Version++
 		await(t, w, u.Version)
+		b.gone(pid)
 	}
 }
 
@@ -263,6 +273,45 @@ func TestVersion(t *testing.T) {
 		if _, err := s.Version(t.Context(), other, u.ID); !errors.Is(err, sagas.ErrNotFound) {
 			t.Errorf("of %v: %v, want ErrNotFound", other, err)
 		}
+	}
+}
+
+// Questions that are answered together get each its own answer, and one that is not wanted any more holds up nobody.
+func TestManyVersionsAtOnce(t *testing.T) {
+	s := sagatest.Store(t)
+	first, second := begin(t, s), advance(t, s, begin(t, s), sagas.Uploaded, sagas.Facts{})
+	stranger := sagas.Owner{Tenant: "other", Subject: owner.Subject}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	var wg sync.WaitGroup
+	for range 200 {
+		for id, want := range map[uuid.UUID]int64{first.ID: 1, second.ID: 2} {
+			wg.Go(func() {
+				if v, err := s.Version(context.Background(), owner, id); err != nil || v != want {
+					t.Errorf("version %d, %v, want %d", v, err, want)
+				}
+			})
+			wg.Go(func() {
+				if v, err := s.Version(context.Background(), stranger, id); !errors.Is(err, sagas.ErrNotFound) {
+					t.Errorf("a stranger got version %d, %v", v, err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if _, err := s.Version(left, owner, first.ID); err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestVersionWithoutADatabase(t *testing.T) {
+	s := sagas.NewStore(connect(t, sagas.Config{
+		URL: "postgres://sluice@" + closedPort(t) + "/sluice?sslmode=disable", MaxConns: 1, ConnectTimeout: time.Second,
+	}), "test")
+	if _, err := s.Version(t.Context(), owner, uuid.New()); !sagas.IsUnavailable(err) {
+		t.Errorf("%v, want one that says that the database is away", err)
 	}
 }
 

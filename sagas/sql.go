@@ -63,8 +63,6 @@ RETURNING ` + uploadColumns
 
 const loadSQL = `SELECT ` + uploadColumns + ` FROM uploads WHERE id = @id`
 
-const versionSQL = `SELECT version FROM uploads WHERE id = $1 AND tenant = $2 AND owner = $3`
-
 // advancedSQL yields the upload if this change was made to it. An upload makes each move once, so the row of the
 // history is the change's own unless two tries of one process read the database's clock in the same microsecond;
 // then both count as made, which costs a message sent twice.

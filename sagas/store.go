@@ -35,11 +35,12 @@ type Store struct {
 	pool    *pgxpool.Pool
 	worker  string
 	changed *announcer
+	lookups *lookups
 }
 
 // NewStore returns a store over the pool; worker names this process in the history.
 func NewStore(pool *pgxpool.Pool, worker string) *Store {
-	return &Store{pool: pool, worker: worker, changed: &announcer{pool: pool}}
+	return &Store{pool: pool, worker: worker, changed: &announcer{pool: pool}, lookups: &lookups{pool: pool}}
 }
 
 // Beginning is what is known of an upload before it exists.
@@ -173,19 +174,14 @@ func (s *Store) Advance(ctx context.Context, c Change) (Upload, error) {
 // Flush waits until every change made so far was announced, or ctx ends. A process calls it before it closes the pool.
 func (s *Store) Flush(ctx context.Context) error { return s.changed.flush(ctx) }
 
-// Version returns the version of the owner's upload, or ErrNotFound. It costs less than Get.
-func (s *Store) Version(ctx context.Context, o Owner, id uuid.UUID) (version int64, err error) {
-	version, err = retry(ctx, func(bool) (v int64, err error) {
-		err = s.pool.QueryRow(ctx, versionSQL, id, o.Tenant, o.Subject).Scan(&v)
-		return v, err
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
+// Version returns the version of the owner's upload, or ErrNotFound. It costs less than Get, and much less when many
+// ask at the same time.
+func (s *Store) Version(ctx context.Context, o Owner, id uuid.UUID) (int64, error) {
+	version, err := s.lookups.version(ctx, o, id)
+	if err == nil && version == 0 {
 		return 0, ErrNotFound
 	}
-	if err != nil {
-		return 0, fmt.Errorf("reading the version of upload %s: %w", id, err)
-	}
-	return version, nil
+	return version, err
 }
 
 // Get returns the owner's upload, or ErrNotFound.

@@ -1,16 +1,20 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/sluice-media/sluice/sagas"
 )
@@ -36,116 +40,145 @@ func (s *server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 		return nil, err
 	}
 	watch := s.changes.Watch(id) // before the upload is read: no change falls between
+	begun := false
+	defer func() {
+		if !begun {
+			watch.Close()
+		}
+	}()
 	u, err := s.find(ctx, in.ID)
 	if err != nil {
-		watch.Close()
 		return nil, err
 	}
+	known := min(in.LastEventID, u.Version)
+	if u.State.Terminal() && u.Version == known {
+		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
+	}
+	first := event{version: known}
+	if u.Version > known {
+		if first, err = s.event(ctx, u); err != nil {
+			return nil, err
+		}
+	}
+	call := callOf(ctx)
+	st := &stream{
+		server: s, watch: watch, id: id, owner: call.principal.Owner, expires: call.principal.Expires,
+		sent: first.version, newest: first.version,
+	}
+	begun = true
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		defer watch.Close()
-		if u.State.Terminal() && u.Version <= in.LastEventID {
-			hctx.SetStatus(http.StatusNoContent)
+		_, w := humago.Unwrap(hctx)
+		if err := st.take(w, first); err != nil {
+			watch.Close()
+			s.log.WarnContext(ctx, "could not begin a stream", "upload_id", in.ID, "error", err)
 			return
 		}
-		call := callOf(ctx)
-		call.waited = true
-		hctx.SetHeader("Content-Type", "text/event-stream")
-		hctx.SetHeader("X-Accel-Buffering", "no") // nginx would wait for more
-		hctx.SetStatus(http.StatusOK)
-		_, w := humago.Unwrap(hctx)
-		st := &stream{
-			server: s, watch: watch, id: id, owner: call.principal.Owner, sent: min(in.LastEventID, u.Version),
-			w: w, connection: http.NewResponseController(w),
-		}
-		if expires := call.principal.Expires; !expires.IsZero() {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, expires)
-			defer cancel()
-		}
-		s.metrics.streams.Inc()
-		defer s.metrics.streams.Dec()
-		if err := st.run(ctx, u); err != nil {
-			s.log.DebugContext(ctx, "stream cut off", "upload_id", id.String(), "error", err)
-		}
+		go st.run(context.WithoutCancel(ctx), first.last) //nolint:gosec // it outlives the request on purpose
 	}}, nil
 }
 
-// stream is one client that follows one upload.
+// stream is one client that follows one upload, on a connection of its own. There may be many thousands, so it keeps
+// nothing but what is here and one goroutine with a small stack.
 type stream struct {
-	server     *server
-	watch      *sagas.Watch
-	id         uuid.UUID
-	owner      sagas.Owner
-	sent       int64 // the newest version that the client has
-	w          http.ResponseWriter
-	connection *http.ResponseController
+	server  *server
+	watch   *sagas.Watch
+	conn    net.Conn
+	id      uuid.UUID
+	owner   sagas.Owner
+	expires time.Time // when the client's credential ends; zero: never
+	sent    int64     // the newest version that the client has
+	newest  int64     // the newest version that there is
 }
 
-// run sends the upload as it stands and then each change, until it has its outcome, the client has gone, its
-// credential has ended or the process is about to stop. Its error is one of sending.
-func (st *stream) run(ctx context.Context, u sagas.Upload) error {
-	if err := st.connection.SetReadDeadline(time.Time{}); err != nil {
-		return err
+// take gets the connection from the HTTP server, which would keep its buffers, the request and two goroutines for as
+// long as the answer lasts, and begins an answer that ends with the connection (RFC 9112, 6.3).
+func (st *stream) take(w http.ResponseWriter, first event) error {
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("X-Accel-Buffering", "no") // nginx would wait for more
+	header.Set("Connection", "close")
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return fmt.Errorf("taking the connection: %w", err)
 	}
+	st.conn = conn
+	var begin bytes.Buffer
+	begin.WriteString("HTTP/1.1 200 OK\r\n")
+	err = header.Write(&begin)
 	retry := comeBackAfter + rand.N(comeBackAfter) //nolint:gosec // nothing secret about it
-	if err := st.send(fmt.Appendf(nil, "retry: %d\n\n", retry.Milliseconds())); err != nil {
-		return err
+	fmt.Fprintf(&begin, "\r\nretry: %d\n\n%s", retry.Milliseconds(), first.text)
+	if err = errors.Join(err, st.send(begin.Bytes())); err != nil {
+		return errors.Join(err, conn.Close())
 	}
-	newest := u.Version
-	if newest > st.sent {
-		e, err := st.server.event(ctx, u)
-		if err == nil {
-			err = st.pass(e)
-		}
-		if err != nil || e.last {
-			return err
-		}
+	return nil
+}
+
+// run sends each change until the upload has its outcome, which it may have had at first, the client has gone, its
+// credential has ended or the process is about to stop.
+func (st *stream) run(ctx context.Context, over bool) {
+	st.server.metrics.streams.Inc()
+	defer st.server.metrics.streams.Dec()
+	defer st.watch.Close()
+	var err error
+	if !over {
+		err = st.follow(ctx)
 	}
+	if err = errors.Join(err, st.conn.Close()); err != nil {
+		st.server.log.DebugContext(ctx, "stream cut off", "upload_id", st.id.String(), "error", err)
+	}
+}
+
+func (st *stream) follow(ctx context.Context) error {
 	heartbeat := time.NewTicker(st.server.config.Heartbeat)
 	defer heartbeat.Stop()
 	for {
-		select {
-		case <-ctx.Done():
+		if !st.expires.IsZero() && time.Now().After(st.expires) {
 			return nil
-		case <-st.server.changes.Done():
-			return nil
-		case newest = <-st.watch.C:
-		case <-heartbeat.C:
-			if newest > st.sent {
-				break // it could not be read before
-			}
-			if err := st.send([]byte(": heartbeat\n\n")); err != nil {
+		}
+		if st.newest > st.sent {
+			last, err := st.pass(ctx)
+			if err != nil || last {
 				return err
 			}
 		}
-		if newest <= st.sent {
-			continue
-		}
-		e, err := st.server.eventOf(ctx, st.owner, st.id, newest)
-		if err != nil {
-			st.server.log.WarnContext(ctx, "could not read a change", "upload_id", st.id.String(), "error", err)
-			continue
-		}
-		if err := st.pass(e); err != nil || e.last {
-			return err
+		select {
+		case <-st.server.changes.Done():
+			return nil
+		case st.newest = <-st.watch.C:
+		case <-heartbeat.C: // also the time to try again what could not be read
+			if err := st.send(beat); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-func (st *stream) pass(e event) error {
+// pass sends the newest version. One that cannot be read now is left for later; the error is one of sending.
+func (st *stream) pass(ctx context.Context) (last bool, err error) {
+	read := <-st.server.eventOf(ctx, st.owner, st.id, st.newest)
+	if read.Err != nil {
+		st.server.log.WarnContext(ctx, "could not read a change", "upload_id", st.id.String(), "error", read.Err)
+		return false, nil
+	}
+	e, ok := read.Val.(event)
+	if !ok || e.version <= st.sent {
+		return false, nil
+	}
 	st.sent = e.version
-	return st.send(e.text)
+	return e.last, st.send(e.text)
 }
 
-// send writes and flushes. A client that does not take it in time is given up.
+// beat is a comment: it keeps proxies from taking the connection for dead, and shows whether it is.
+var beat = []byte(": heartbeat\n\n")
+
+// send gives a client that does not take it in time up.
 func (st *stream) send(b []byte) error {
-	if err := st.connection.SetWriteDeadline(time.Now().Add(st.server.config.StreamTimeout)); err != nil {
+	if err := st.conn.SetWriteDeadline(time.Now().Add(st.server.config.StreamTimeout)); err != nil {
 		return err
 	}
-	if _, err := st.w.Write(b); err != nil {
-		return err
-	}
-	return st.connection.Flush()
+	_, err := st.conn.Write(b)
+	return err
 }
 
 // event is one version of an upload as it is streamed.
@@ -155,19 +188,18 @@ type event struct {
 	text    []byte
 }
 
-// eventOf reads an upload of which at least this version exists. It is read once for all who ask at the same time.
-func (s *server) eventOf(ctx context.Context, o sagas.Owner, id uuid.UUID, atLeast int64) (event, error) {
-	v, err, _ := s.reads.Do(fmt.Sprintf("%s %d", id, atLeast), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout) // whoever came first may leave
+// eventOf reads an upload of which at least this version exists: once for all who ask at the same time, and on a stack
+// that does not stay with any of them. It yields an event.
+func (s *server) eventOf(ctx context.Context, o sagas.Owner, id uuid.UUID, atLeast int64) <-chan singleflight.Result {
+	return s.reads.DoChan(fmt.Sprintf("%s %d", id, atLeast), func() (any, error) {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		u, err := s.store.Get(ctx, o, id)
 		if err != nil {
-			return event{}, err
+			return nil, err
 		}
 		return s.event(ctx, u)
 	})
-	e, _ := v.(event)
-	return e, err
 }
 
 // event writes an upload as the HTML standard has it (section 9.2.6, "Interpreting an event stream").

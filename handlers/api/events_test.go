@@ -187,7 +187,7 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestStreamsEndWithTheCredential(t *testing.T) {
-	b := newTestBundle(t)
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.Heartbeat = 50 * time.Millisecond })
 	u := b.begin(aFile)
 	b.token = sign(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"exp": time.Now().Add(2 * time.Second).Unix()})
 	if f := b.follow(t, u.ID, 1); f.next() {
