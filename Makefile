@@ -6,10 +6,10 @@ GOLANGCI_LINT_VERSION := v2.15.0
 LINT := bin/golangci-lint
 LOCAL := deploy/local
 
-.PHONY: help run test race bench build deps lint fmt vet clean
+.PHONY: help run test failpoints race bench build deps lint fmt vet clean
 
 help: ## show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 run: build ## start Sluice and all it needs on this machine; Ctrl-C stops it
 	@exec bin/sluice-local run
@@ -17,6 +17,9 @@ run: build ## start Sluice and all it needs on this machine; Ctrl-C stops it
 test: build ## run every test against the real services
 	bin/sluice-local exec -- $(GO) test -count=1 -timeout 10m ./...
 	cd $(LOCAL) && $(GO) test -count=1 -timeout 15m ./...
+
+failpoints: build ## kill a worker at every point between two effects
+	bin/sluice-local exec -- $(GO) test -count=1 -timeout 20m -tags failpoints -run 'Failpoint|Parse|Strikes|DieAnywhere' ./pipeline/failpoint ./pipeline ./cmd/sluice
 
 race: build ## the same under the race detector
 	bin/sluice-local exec -- $(GO) test -race -timeout 20m ./...

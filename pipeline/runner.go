@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 
+	"github.com/sluice-media/sluice/pipeline/failpoint"
 	"github.com/sluice-media/sluice/pipeline/s3event"
 	"github.com/sluice-media/sluice/pipeline/sqs"
 	"github.com/sluice-media/sluice/pipeline/storage"
@@ -51,10 +52,16 @@ type job struct {
 
 // Handle returns the consumer of a stage's queue. An error sends the message back to be tried later.
 func (r *Runner) Handle(stage Stage) message.NoPublishHandlerFunc {
+	take := r.takeJob
 	if stage.Name() == Intake {
-		return func(msg *message.Message) error { return r.takeEvents(stage, msg) }
+		take = r.takeEvents
 	}
-	return func(msg *message.Message) error { return r.takeJob(stage, msg) }
+	return func(msg *message.Message) error {
+		if err := take(stage, msg); err != nil {
+			return err
+		}
+		return failpoint.Hit(stage.Name(), "ack.before")
+	}
 }
 
 func (r *Runner) takeJob(stage Stage, msg *message.Message) error {
@@ -147,9 +154,13 @@ func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attem
 		}
 	}
 	if next := WaitsFor(u); responsible && follows(stage.Name(), next) {
+		if err := failpoint.Hit(stage.Name(), "send.before"); err != nil {
+			return u, err
+		}
 		if err := r.Send(ctx, next, u); err != nil {
 			return u, err
 		}
+		return u, failpoint.Hit(stage.Name(), "send.after")
 	}
 	return u, nil
 }
@@ -189,11 +200,14 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 
 // commit moves the upload and counts it.
 func (r *Runner) commit(ctx context.Context, stage string, u sagas.Upload, attempt int, out Outcome) (sagas.Upload, error) {
+	if err := failpoint.Hit(stage, "commit.before"); err != nil {
+		return u, err
+	}
 	moved, err := r.store.Advance(ctx, sagas.Change{
 		ID: u.ID, Stage: stage, From: u.State, To: out.State, Attempt: attempt, StartedAt: u.ReadAt,
 		Facts: out.Facts, Reason: out.Reason,
 	})
-	if err != nil {
+	if err := errors.Join(err, failpoint.Hit(stage, "commit.after")); err != nil {
 		return u, err
 	}
 	r.metrics.committed(stage, u.State, moved)
@@ -210,7 +224,11 @@ func (r *Runner) run(ctx context.Context, stage Stage, u sagas.Upload) (out Outc
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return stage.Run(ctx, u)
+	if err := failpoint.Hit(stage.Name(), "work.before"); err != nil {
+		return Outcome{}, err
+	}
+	out, err = stage.Run(ctx, u)
+	return out, errors.Join(err, failpoint.Hit(stage.Name(), "work.after"))
 }
 
 // Send puts a message for the stage on its queue.

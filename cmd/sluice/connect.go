@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-media/sluice/handlers/intake"
 	"github.com/sluice-media/sluice/handlers/ops"
 	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/failpoint"
 	"github.com/sluice-media/sluice/pipeline/sqs"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
@@ -60,6 +61,7 @@ func (b backends) connect(ctx context.Context, log *slog.Logger) (*connected, er
 	if err != nil {
 		return nil, fmt.Errorf("loading AWS credentials: %w", err)
 	}
+	failpoint.AWS(&aws)
 	pool, err := sagas.Connect(ctx, b.Database)
 	if err != nil {
 		return nil, err

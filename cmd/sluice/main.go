@@ -36,6 +36,8 @@ type program struct {
 	DLQ     dlqCommand     `cmd:"" name:"dlq" help:"Look after the dead-letter queues."`
 	Saga    sagaCommand    `cmd:"" help:"Look at and move single uploads, whoever owns them."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine what Sluice stands on, and say how to put right what is wrong."`
+
+	Tagged tagged `embed:""`
 }
 
 func main() {

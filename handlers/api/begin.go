@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/google/uuid"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+	"github.com/sluice-media/sluice/pipeline/failpoint"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
@@ -146,8 +148,11 @@ func (s *server) beginning(ctx context.Context, d declaration) (sagas.Beginning,
 }
 
 func (s *server) record(ctx context.Context, b sagas.Beginning) (sagas.Upload, error) {
+	if err := failpoint.Hit("api.begin", "before"); err != nil {
+		return sagas.Upload{}, err
+	}
 	u, err := s.store.Begin(ctx, b)
-	if err != nil {
+	if err := errors.Join(err, failpoint.Hit("api.begin", "after")); err != nil {
 		return u, err
 	}
 	callOf(ctx).uploadID = u.ID

@@ -22,6 +22,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/failpoint"
 	"github.com/sluice-media/sluice/sagas"
 )
 
@@ -72,12 +73,18 @@ func (s *Stage) deliver(ctx context.Context, u sagas.Upload) error {
 	if err != nil {
 		return err
 	}
+	if err := failpoint.Hit("webhook.post", "before"); err != nil {
+		return err
+	}
 	res, err := s.http.Do(req)
 	if err != nil {
 		return withoutURL(err)
 	}
 	defer func() { _ = res.Body.Close() }() // the status has said all
 	_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
+	if err := failpoint.Hit("webhook.post", "after"); err != nil {
+		return err
+	}
 	if res.StatusCode/100 == 2 || res.StatusCode == http.StatusGone {
 		return nil
 	}

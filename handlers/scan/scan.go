@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/failpoint"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
@@ -76,7 +78,7 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 		return pipeline.Outcome{}, err
 	}
 	seen := &digest{Hash: sha256.New()}
-	reply, err := s.clamd.Scan(ctx, io.TeeReader(body, seen))
+	reply, err := s.ask(ctx, io.TeeReader(body, seen))
 	// Whatever closing says, it says it of bytes that were not needed.
 	_ = body.Close()
 	if err != nil {
@@ -87,6 +89,15 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 		return pipeline.Outcome{}, fmt.Errorf("scanning %s: %w", object, err)
 	}
 	return confirmed(out, u, seen)
+}
+
+// ask has clamd scan the file.
+func (s *Stage) ask(ctx context.Context, file io.Reader) (string, error) {
+	if err := failpoint.Hit("clamd.scan", "before"); err != nil {
+		return "", err
+	}
+	reply, err := s.clamd.Scan(ctx, file)
+	return reply, errors.Join(err, failpoint.Hit("clamd.scan", "after"))
 }
 
 // confirmed holds a clean verdict to what was verified and declared. Other verdicts stand on their own.

@@ -1,0 +1,258 @@
+//go:build failpoints
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/uuid"
+
+	"github.com/sluice-media/sluice/pipeline"
+	"github.com/sluice-media/sluice/pipeline/storage/storagetest"
+	"github.com/sluice-media/sluice/sagas"
+)
+
+const (
+	crashLimit  = time.Minute // until a worker comes to the point at which it dies
+	settleLimit = time.Minute // until its successor has put everything right
+)
+
+// elsewhere are the points that no worker comes to on its way to these ends: they are the API's, an operator's, or of
+// files that are larger.
+var elsewhere = []string{"api.", "operator.", "s3.DeleteObject.", "s3.CreateMultipartUpload.", "s3.UploadPartCopy.", "s3.CompleteMultipartUpload.",
+	"sqs.ChangeMessageVisibilityBatch.", "notify.send."}
+
+// expiring are the points that a worker comes to when nothing was uploaded, or not all of it.
+var expiring = []string{"sweeper.", "s3.AbortMultipartUpload."}
+
+func buildSluice(t *testing.T, arguments ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sluice")
+	if out, err := exec.Command("go", append([]string{"build", "-o", path}, append(arguments, ".")...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
+func TestAReleaseHasNoFailpoints(t *testing.T) {
+	for path, want := range map[string]bool{buildSluice(t): false, buildSluice(t, "-tags", "failpoints"): true} {
+		symbols, err := exec.Command("go", "tool", "nm", path).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(symbols, []byte("pipeline/failpoint.")); got != want {
+			t.Errorf("%s: symbols of failpoints: %t, want %t", path, got, want)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(text, []byte("SLUICE_FAILPOINTS")); got != want {
+			t.Errorf("%s: their variable: %t, want %t", path, got, want)
+		}
+	}
+}
+
+// TestAWorkerMayDieAnywhere kills a real worker at each point in turn. Its successor must bring the upload to its
+// end and leave nothing over.
+func TestAWorkerMayDieAnywhere(t *testing.T) {
+	program := buildSluice(t, "-tags", "failpoints")
+	for _, name := range pipeline.Failpoints() {
+		if begins(name, elsewhere) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			b := newOperatorBundle(t)
+			receiver := newReceiver(t)
+			begin, want := b.sent, sagas.Ready
+			if begins(name, expiring) {
+				begin, want = b.neverSent, sagas.Expired
+			}
+			u := begin(t)
+			first := workerProcess{t: t, program: program, receiver: receiver.URL, failpoints: name + "=crash"}
+			first.start()
+			if err := first.wait(crashLimit); !killed(err) {
+				t.Fatalf("the worker ended with %v, and was to die at the point\n%s", err, &first.log)
+			}
+			second := workerProcess{t: t, program: program, receiver: receiver.URL}
+			second.start()
+			b.settles(t, u.ID, want, &second.log)
+			second.stop()
+			if ids := receiver.ids(); len(ids) != 1 {
+				t.Errorf("webhooks with the ids %q, want one", ids)
+			}
+			b.judgeLeftovers(t, u, want)
+		})
+	}
+}
+
+func begins(name string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+func killed(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// sent is an upload whose photograph and event have come.
+func (b *operatorBundle) sent(t *testing.T) sagas.Upload {
+	t.Helper()
+	photo, err := os.ReadFile("../../testdata/photo.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := b.declare(t, int64(len(photo)), time.Hour)
+	if _, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: &u.Bucket, Key: &u.Key, Body: bytes.NewReader(photo),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.queues.Send(pipeline.EventsTopic, fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",
+		"s3":{"bucket":{"name":%q},"object":{"key":%q,"size":1,"eTag":"x"}}}]}`, u.Bucket, u.Key))
+	return u
+}
+
+// neverSent is an upload whose time is over, and of which nothing came but a beginning.
+func (b *operatorBundle) neverSent(t *testing.T) sagas.Upload {
+	t.Helper()
+	u := b.declare(t, 1, -time.Second)
+	if _, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{
+		Bucket: &u.Bucket, Key: &u.Key,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func (b *operatorBundle) declare(t *testing.T, size int64, lifetime time.Duration) sagas.Upload {
+	t.Helper()
+	id := uuid.New()
+	u, err := b.store.Begin(t.Context(), sagas.Beginning{
+		ID: id, Owner: sagas.Owner{Tenant: "acme", Subject: "ann"}, Method: sagas.MethodPut, Filename: "a.jpg",
+		Bucket: b.bucket, Key: "uploads/" + id.String() + ".jpg", Declared: sagas.Content{Type: "image/jpeg", Size: size}, Lifetime: lifetime,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// settles waits until the upload has its outcome and everyone was told.
+func (b *operatorBundle) settles(t *testing.T, id uuid.UUID, want sagas.State, log fmt.Stringer) {
+	t.Helper()
+	for deadline := time.Now().Add(settleLimit); ; time.Sleep(20 * time.Millisecond) {
+		u, err := b.store.Load(t.Context(), id)
+		if err == nil && u.NotifiedAt != nil {
+			if u.State != want {
+				t.Errorf("it is %s, want %s", u.State, want)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it is still %s (%v)\n%s", u.State, err, log)
+		}
+	}
+}
+
+func (b *operatorBundle) judgeLeftovers(t *testing.T, u sagas.Upload, state sagas.State) {
+	t.Helper()
+	var published []string
+	if state == sagas.Ready {
+		published = []string{"thumbnails/" + u.ID.String() + "/200.jpg", u.Key}
+	}
+	if got := storagetest.Keys(t, os.Getenv("SLUICE_S3_MEDIA_BUCKET")); !slices.Equal(got, published) {
+		t.Errorf("in media are %q, want %q", got, published)
+	}
+	if got := storagetest.Keys(t, b.bucket); len(got) != 0 {
+		t.Errorf("in incoming are %q", got)
+	}
+}
+
+// workerProcess is `sluice worker`.
+type workerProcess struct {
+	t          *testing.T
+	program    string
+	receiver   string
+	failpoints string
+	log        bytes.Buffer
+	cmd        *exec.Cmd
+}
+
+func (w *workerProcess) start() {
+	w.t.Helper()
+	w.cmd = exec.Command(w.program, "worker")
+	w.cmd.Env = append(os.Environ(), "SLUICE_FAILPOINTS="+w.failpoints, "SLUICE_METRICS_LISTEN=127.0.0.1:0",
+		"SLUICE_SQS_VISIBILITY_TIMEOUT=1s", "SLUICE_SQS_BACKOFF_BASE=200ms", "SLUICE_SWEEP_EVERY=500ms", "SLUICE_SWEEP_ARRIVAL_AGE=200ms",
+		"SLUICE_SWEEP_STILLNESS_AGE=3s", "SLUICE_WEBHOOK_URL="+w.receiver, "SLUICE_WEBHOOK_SECRET=whsec_c2x1aWNlIHRlc3Qgc2VjcmV0IG9mIDMyIGJ5dGVz")
+	w.cmd.Stdout, w.cmd.Stderr = &w.log, &w.log
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := w.cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// wait returns how the process ended; it is ended at the limit.
+func (w *workerProcess) wait(limit time.Duration) error {
+	timer := time.AfterFunc(limit, func() { _ = w.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer timer.Stop()
+	return w.cmd.Wait()
+}
+
+func (w *workerProcess) stop() {
+	w.t.Helper()
+	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.wait(crashLimit); err != nil {
+		w.t.Errorf("the successor ended with %v\n%s", err, &w.log)
+	}
+}
+
+// receiver takes webhooks.
+type receiver struct {
+	*httptest.Server
+	mu  sync.Mutex
+	got []string
+}
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.got = append(r.got, req.Header.Get("Webhook-Id"))
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) ids() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ids := slices.Clone(r.got)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
