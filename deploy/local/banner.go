@@ -24,6 +24,7 @@ func showBanner(out io.Writer, p *product, took time.Duration) error {
 	return banner.Execute(out, map[string]any{
 		"Took":       took.Round(100 * time.Millisecond),
 		"API":        p.apiURL(),
+		"Page":       p.apiURL() + "/#token=" + p.variables.get("SLUICE_TOKEN"),
 		"CDN":        p.edgeConfig().URL(),
 		"Metrics":    "http://" + address(p.ports.metrics()) + "/metrics",
 		"Prometheus": prometheusURL,

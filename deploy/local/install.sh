@@ -2,10 +2,11 @@
 # Installs what building and running Sluice needs besides Go. Does nothing when all of it is there.
 set -eu
 
-# What builds sluice, what sluice-local runs, and what the first upload by curl uses.
+# What builds sluice, what sluice-local runs, what the first upload by curl uses, and what tests the page.
 packages='gcc pkg-config libvips-dev
 	postgresql clamav-daemon clamav-freshclam nginx libnginx-mod-http-js prometheus
-	curl jq ca-certificates'
+	curl jq ca-certificates
+	chromium nodejs'
 
 policy=/usr/sbin/policy-rc.d
 
@@ -16,6 +17,8 @@ main() {
 	fi
 	# shellcheck disable=SC2086 # A list of words.
 	present=$(dpkg-query -W -f '${db:Status-Status}/${Package}\n' $packages 2>/dev/null || true)
+	# Node.js from elsewhere brings its own npm, which Debian's would conflict with.
+	command -v npm >/dev/null || packages="$packages npm"
 	missing=''
 	for package in $packages; do
 		echo "$present" | grep -qx "installed/$package" || missing="$missing $package"
@@ -54,7 +57,7 @@ keep_services_down() {
 # On other systems the programs count, wherever they come from.
 elsewhere() {
 	missing=''
-	for program in cc pkg-config clamd freshclam nginx curl jq; do
+	for program in cc pkg-config clamd freshclam nginx curl jq chromium node npm; do
 		command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing="$missing
   $program"
 	done
