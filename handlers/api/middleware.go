@@ -143,7 +143,7 @@ func crossOriginCalls(origins []string, next http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", requestIDHeader},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", requestIDHeader},
 		ExposedHeaders: []string{"ETag", "Location", "Retry-After", requestIDHeader},
 		MaxAge:         600,
 	}).Handler(next)

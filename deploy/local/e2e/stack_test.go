@@ -84,7 +84,11 @@ func start(dir string) error {
 	}
 	stack.bin, stack.log = bin, &bytes.Buffer{}
 	stack.process = exec.Command(filepath.Join(bin, "sluice-local"), "run", "--data", dir)
-	stack.process.Env = append(os.Environ(), "SLUICE_LOCAL_PORT_BASE="+strconv.Itoa(base))
+	stack.process.Env = append(os.Environ(),
+		"SLUICE_LOCAL_PORT_BASE="+strconv.Itoa(base),
+		"SLUICE_ALLOWED_ORIGINS=http://localhost:"+strconv.Itoa(base), // the same server, and another origin to browsers
+		"SLUICE_MULTIPART_THRESHOLD="+strconv.Itoa(16<<20),            // so that a file need not be huge to be sent in parts
+	)
 	stack.process.Stdout, stack.process.Stderr = stack.log, stack.log
 	stack.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := stack.process.Start(); err != nil {

@@ -57,7 +57,9 @@ test('the channel', () => {
   assert.equal(begun({ state: 'infected' }).reached, 2);
   assert.equal(begun({ state: 'rejected' }).reached, 1);
   assert.deepEqual([begun({ state: 'aborted' }).tone, begun({ state: 'deleted' }).actions], ['calm', []]);
-  assert.deepEqual(view({ phase: 'failed', file, error: { code: 'network', message: '' } }).actions, ['again', 'dismiss']);
+  const failed = (code) => view({ phase: 'failed', file, error: { code, message: '' } });
+  assert.deepEqual(failed('network').actions, ['again', 'dismiss']);
+  assert.deepEqual(failed('empty_file').actions, ['dismiss'], 'what cannot help is not offered');
 });
 
 test('thumbnails and symbols', () => {

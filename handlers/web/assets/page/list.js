@@ -66,8 +66,6 @@ export class List {
   }
 
   remove(item) {
-    const row = this.#rows.get(item)?.element;
-    if (row?.contains(document.activeElement)) (row.nextElementSibling ?? row.previousElementSibling ?? byId('list-title')).focus();
     this.#live = this.#live.filter((other) => other !== item);
     this.#listed = this.#listed.filter((other) => other !== item);
     this.#arrange();
@@ -144,7 +142,9 @@ export class List {
     while (place) {
       const over = place;
       place = place.nextElementSibling;
+      const focused = over.contains(document.activeElement);
       over.remove();
+      if (focused) (place ?? list.lastElementChild ?? byId('list-title')).focus();
     }
     for (const item of this.#rows.keys()) if (!items.includes(item)) this.#rows.delete(item);
     byId('more').hidden = !this.#next;

@@ -2,6 +2,7 @@
  * Sends files, a few at a time, and follows what becomes of them.
  * @module
  */
+import { SluiceError } from '../client.js';
 import * as handles from './handles.js';
 
 const atOnce = 3; // files
@@ -106,6 +107,7 @@ export class Queue {
     item.stop = new AbortController();
     this.#changed(item, { phase: 'sending', error: undefined });
     try {
+      if (item.file.size === 0) throw new SluiceError('the file is empty', { code: 'empty_file' });
       const upload = await this.#client.upload(item.file, {
         signal: item.stop.signal,
         onProgress: ({ sent }) => this.#changed(item, { sent }),

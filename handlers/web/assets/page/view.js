@@ -24,6 +24,9 @@ export const filters = {
   gone: { name: 'Gone', states: ['expired', 'aborted', 'deleted'] },
 };
 
+/** Codes of errors that come again however often a file is sent. */
+const hopeless = new Set(['empty_file', 'type_not_allowed', 'too_large', 'invalid_request', 'method_not_supported', 'file_changed']);
+
 /**
  * @typedef {object} Item
  * @property {'waiting' | 'sending' | 'interrupted' | 'failed' | 'begun'} phase begun: as the upload's state says
@@ -60,7 +63,9 @@ export function view(item) {
         words: error ? failure(error) : 'Interrupted. Continue to send the rest of it.',
       };
     case 'failed':
-      return { ...begun, words: failure(error), tone: 'bad', shut: true, actions: ['again', 'dismiss'] };
+      return {
+        ...begun, words: failure(error), tone: 'bad', shut: true, actions: hopeless.has(error.code) ? ['dismiss'] : ['again', 'dismiss'],
+      };
   }
   const reached = line.indexOf(upload.state);
   if (reached >= 0) {
