@@ -5,13 +5,21 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
 
-// joinTimeout bounds how long S3 may take to join the parts of a file.
-const joinTimeout = 10 * time.Minute
+const (
+	// joinTimeout bounds how long S3 may take to join the parts of a file.
+	joinTimeout = 10 * time.Minute
+
+	// An object whose parts are gone is looked for about five seconds.
+	joinedTries = 21
+	joinedPause = 250 * time.Millisecond
+)
 
 type completeInput struct {
 	ID   string `path:"id" doc:"The upload's id."`
@@ -61,7 +69,11 @@ func (s *server) complete(ctx context.Context, u sagas.Upload, listed []storage.
 		}
 	}
 	arrived := u.State == sagas.Initiated
-	u, err := s.confirmed(ctx, u)
+	confirm := s.confirmed
+	if errors.Is(failure, storage.ErrNotFound) && u.Multipart.UploadID != "" {
+		confirm = s.awaited
+	}
+	u, err := confirm(ctx, u)
 	switch {
 	case errors.Is(err, storage.ErrNotFound) && errors.Is(failure, storage.ErrPartsRefused):
 		return u, partETagMismatch.because("Storage does not join the parts that it listed: one was sent again meanwhile, or its size does not suit.")
@@ -94,6 +106,32 @@ func (s *server) join(ctx context.Context, u sagas.Upload, listed []storage.Part
 	}
 	_, err = s.objects.CompleteMultipart(ctx, u.Key, u.Multipart.UploadID, stored)
 	return err
+}
+
+// awaited is confirmed for parts that are gone. Somebody else may be joining them, and not every store shows the object
+// before it has let go of the parts; or the upload was ended, which shows in its state.
+func (s *server) awaited(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+	return backoff.Retry(ctx, func() (sagas.Upload, error) {
+		moved, err := s.confirmed(ctx, u)
+		if !errors.Is(err, storage.ErrNotFound) {
+			return moved, permanent(err)
+		}
+		now, lookErr := s.store.Get(ctx, u.Owner, u.ID)
+		if lookErr != nil {
+			return u, permanent(lookErr)
+		}
+		if now.State != sagas.Initiated {
+			return now, nil
+		}
+		return u, err
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(joinedPause)), backoff.WithMaxTries(joinedTries))
+}
+
+func permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return backoff.Permanent(err)
 }
 
 // confirmed moves an upload that has arrived past initiated. It returns storage.ErrNotFound when nothing has
