@@ -167,7 +167,7 @@ func (s *Store) Advance(ctx context.Context, c Change) (Upload, error) {
 	if err != nil {
 		return Upload{}, fmt.Errorf("moving upload %s from %s to %s: %w", c.ID, c.From, c.To, err)
 	}
-	s.changed.announce(u.ID, u.Version)
+	s.changed.announce(u.ID, u.Version) //nolint:contextcheck // it goes out when the caller has left, too
 	return u, nil
 }
 

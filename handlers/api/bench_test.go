@@ -64,13 +64,13 @@ func inUse() int64 {
 // BenchmarkNotModified is what polling costs while nothing happens, without the network.
 func BenchmarkNotModified(b *testing.B) {
 	bundle := newTestBundle(b)
-	bundle.serve(func(_ *Config, d *Deps) { d.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
+	bundle.serve(func(_ *Config, d *Deps) { d.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) }) //nolint:sloglint // writing the log is part of the cost
 	u := bundle.begin(aFile)
 	b.ReportAllocs()
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			req := httptest.NewRequest("GET", "/v1/uploads/"+u.ID, nil)
+			req := httptest.NewRequest(http.MethodGet, "/v1/uploads/"+u.ID, nil)
 			req.Header.Set("Authorization", "Bearer "+bundle.token)
 			req.Header.Set("If-None-Match", `"1"`)
 			res := httptest.NewRecorder()

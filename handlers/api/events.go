@@ -73,7 +73,7 @@ func (s *server) streamEvents(ctx context.Context, in *eventsInput) (*huma.Strea
 			s.log.WarnContext(ctx, "could not begin a stream", "upload_id", in.ID, "error", err)
 			return
 		}
-		go st.run(context.WithoutCancel(ctx), first.last) //nolint:gosec // it outlives the request on purpose
+		go st.run(context.WithoutCancel(ctx), first.last)
 	}}, nil
 }
 
@@ -159,7 +159,7 @@ func (st *stream) pass(ctx context.Context) (last bool, err error) {
 	read := <-st.server.eventOf(ctx, st.owner, st.id, st.newest)
 	if read.Err != nil {
 		st.server.log.WarnContext(ctx, "could not read a change", "upload_id", st.id.String(), "error", read.Err)
-		return false, nil
+		return false, nil //nolint:nilerr // see above
 	}
 	e, ok := read.Val.(event)
 	if !ok || e.version <= st.sent {

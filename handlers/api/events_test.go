@@ -34,7 +34,7 @@ type follower struct {
 func (b *testBundle) follow(t *testing.T, id string, lastEventID int64, headers ...string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	req, err := http.NewRequestWithContext(ctx, "GET", b.url+"/v1/uploads/"+id+"/events", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/v1/uploads/"+id+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func (b *testBundle) follow(t *testing.T, id string, lastEventID int64, headers 
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(req) //nolint:bodyclose // close does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,11 @@ func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // nothing is left to lose
-	if err := conn.(*net.TCPConn).SetReadBuffer(1); err != nil {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		t.Fatalf("%T", conn)
+	}
+	if err := tcp.SetReadBuffer(1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(conn, "GET /v1/uploads/%s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", u.ID, b.token); err != nil {

@@ -57,11 +57,11 @@ func identified(next http.Handler) http.Handler {
 // tokens are in them.
 func (s *server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began, rec := time.Now(), &recorder{ResponseWriter: w}
+		began, rec, c := time.Now(), &recorder{ResponseWriter: w}, callOf(r.Context())
 		defer func() {
 			took, route := time.Since(began), routeOf(r)
 			s.metrics.requests.WithLabelValues(methodLabel(r.Method), route, strconv.Itoa(rec.sent())).Inc()
-			if !callOf(r.Context()).waited {
+			if !c.waited {
 				s.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
 			}
 			s.logAccess(r, rec, route, took)
