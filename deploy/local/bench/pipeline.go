@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+type pipelineCommand struct {
+	Quick   bool     `help:"Shorter runs and a history of 100,000 uploads: does it work, rather than how fast is it."`
+	Check   bool     `help:"End with status 1 when a target is missed."`
+	Only    []string `help:"Measure only these: transport, line, workers, history." enum:"transport,line,workers,history" default:"transport,line,workers,history"`
+	Durable bool     `help:"Have PostgreSQL wait for the disk, whose speed is then part of the figures."`
+	Slots   int      `help:"Messages that each stage of a worker handles at once, where the line is measured." default:"32"`
+	Dir     string   `help:"Where to make the temporary folder, which takes up to 15 GB." placeholder:"FOLDER"`
+}
+
+// extent is how much is measured.
+type extent struct {
+	rounds   int           // of everything that is compared
+	window   time.Duration // of one consumer
+	messages int           // on a queue, before it is consumed
+	uploads  int           // of one run of the line
+	settled  int           // uploads in the large history
+	slots    int           // of each stage
+}
+
+func (c *pipelineCommand) extent() extent {
+	if c.Quick {
+		return extent{rounds: 1, window: time.Second, messages: 20_000, uploads: 1_000, settled: 100_000, slots: c.Slots}
+	}
+	return extent{rounds: 3, window: 3 * time.Second, messages: 60_000, uploads: 5_000, settled: 5_000_000, slots: c.Slots}
+}
+
+// Run measures one thing after the other and prints each as soon as it is known.
+func (c *pipelineCommand) Run(ctx context.Context) (err error) {
+	r := &report{out: os.Stdout}
+	if err := r.machine(); err != nil {
+		return err
+	}
+	b, err := makeBed(ctx, c.Dir, c.Durable)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close(context.WithoutCancel(ctx))) }()
+	sections := map[string]func(context.Context, *bed, extent, *report) error{
+		"transport": measureTransport,
+		"line":      measureCost,
+		"workers":   measureWorkers,
+		"history":   measureHistory,
+	}
+	for _, name := range c.Only {
+		if err := sections[name](ctx, b, c.extent(), r); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if c.Check && len(r.missed) > 0 {
+		return fmt.Errorf("targets missed: %s", strings.Join(r.missed, "; "))
+	}
+	return nil
+}
