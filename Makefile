@@ -6,10 +6,11 @@ GOLANGCI_LINT_VERSION := v2.15.0
 LINT := bin/golangci-lint
 LOCAL := deploy/local
 
-.PHONY: help run test failpoints race bench build deps lint fmt vet clean
+.PHONY: help run test failpoints race bench bench-pipeline build deps lint fmt vet clean
 
 help: ## show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s
+", $$1, $$2}'
 
 run: build ## start Sluice and all it needs on this machine; Ctrl-C stops it
 	@exec bin/sluice-local run
@@ -28,6 +29,10 @@ race: build ## the same under the race detector
 bench: build ## run the benchmarks
 	bin/sluice-local exec -- $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd $(LOCAL) && $(GO) test -run '^$$' -bench . -benchmem ./sqs/...
+
+bench-pipeline: deps ## measure what the control plane costs, against its targets
+	cd $(LOCAL) && $(GO) build -o ../../bin/sluice-bench ./bench
+	bin/sluice-bench pipeline $(BENCH_FLAGS)
 
 build: deps ## build bin/sluice and bin/sluice-local
 	@mkdir -p bin

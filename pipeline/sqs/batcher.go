@@ -12,22 +12,24 @@ const (
 )
 
 // batcher joins items that come one by one or in groups into batches of at most maxBatchEntries items and
-// maxBatchBytes, and has several workers flush them. A batch that is not full waits at most linger for more.
+// maxBatchBytes, and has several workers flush them. A batch that is not full waits for more: after a rest for linger,
+// and while items keep coming until spacing after the batch before it.
 type batcher[T any] struct {
-	linger time.Duration
-	size   func(T) int // bytes; no single item may exceed maxBatchBytes
-	flush  func([]T)
+	linger, spacing time.Duration
+	size            func(T) int // bytes; no single item may exceed maxBatchBytes
+	flush           func([]T)
 
 	groups  chan []T
 	workers sync.WaitGroup
 
 	collecting sync.Mutex // one worker fills a batch at a time, or each would take a share of what there is
 	leftover   []T        // what did not fit the last batch; guarded by collecting
+	collected  time.Time  // when the last batch was; guarded by collecting
 }
 
 // newBatcher starts a batcher with the given number of workers, each of which calls flush with a batch at a time.
-func newBatcher[T any](workers int, linger time.Duration, size func(T) int, flush func([]T)) *batcher[T] {
-	b := &batcher[T]{linger: linger, size: size, flush: flush, groups: make(chan []T)}
+func newBatcher[T any](workers int, linger, spacing time.Duration, size func(T) int, flush func([]T)) *batcher[T] {
+	b := &batcher[T]{linger: linger, spacing: spacing, size: size, flush: flush, groups: make(chan []T)}
 	for range workers {
 		b.workers.Go(func() {
 			for batch := b.next(); len(batch) > 0; batch = b.next() {
@@ -59,10 +61,11 @@ func (b *batcher[T]) close() {
 func (b *batcher[T]) next() []T {
 	b.collecting.Lock()
 	defer b.collecting.Unlock()
+	defer func() { b.collected = time.Now() }()
 	if len(b.leftover) == 0 {
 		b.leftover = <-b.groups
 	}
-	linger := time.NewTimer(b.linger)
+	linger := time.NewTimer(max(b.linger, b.spacing-time.Since(b.collected)))
 	defer linger.Stop()
 	batch, bytes := make([]T, 0, maxBatchEntries), 0
 	for {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -20,7 +21,7 @@ func (f *flushed) flush(batch []int) {
 }
 
 func (f *flushed) batcher(workers int, linger time.Duration) *batcher[int] {
-	return newBatcher(workers, linger, func(i int) int { return i }, f.flush)
+	return newBatcher(workers, linger, 0, func(i int) int { return i }, f.flush)
 }
 
 func TestBatchesKeepToTheLimits(t *testing.T) {
@@ -66,7 +67,7 @@ func TestBatchesKeepToTheLimits(t *testing.T) {
 
 func TestLoneItemIsFlushedAfterItsLinger(t *testing.T) {
 	done := make(chan []int)
-	b := newBatcher(1, time.Millisecond, func(int) int { return 0 }, func(batch []int) { done <- batch })
+	b := newBatcher(1, time.Millisecond, time.Hour, func(int) int { return 0 }, func(batch []int) { done <- batch })
 	b.add(nil, 7)
 	if batch := <-done; !slices.Equal(batch, []int{7}) {
 		t.Errorf("flushed %v", batch)
@@ -74,11 +75,37 @@ func TestLoneItemIsFlushedAfterItsLinger(t *testing.T) {
 	b.close()
 }
 
+// TestBusyBatcherFillsItsBatches: what follows a batch closely waits for company, and what fills a batch goes at once.
+func TestBusyBatcherFillsItsBatches(t *testing.T) {
+	const linger, spacing = time.Millisecond, time.Second
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan []int)
+		b := newBatcher(1, linger, spacing, func(int) int { return 0 }, func(batch []int) { done <- batch })
+		began := time.Now()
+		expect := func(want []int, at time.Duration) {
+			t.Helper()
+			if batch := <-done; !slices.Equal(batch, want) || time.Since(began) != at {
+				t.Errorf("flushed %v at %s, want %v at %s", batch, time.Since(began), want, at)
+			}
+		}
+		b.add(nil, 1)
+		expect([]int{1}, linger)
+		b.add(nil, 2)
+		time.Sleep(spacing / 2)
+		b.add(nil, 3)
+		expect([]int{2, 3}, linger+spacing)
+		full := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+		b.add(nil, full...)
+		expect(full, linger+spacing)
+		b.close()
+	})
+}
+
 func TestWorkersFlushSideBySide(t *testing.T) {
 	const workers = 3
 	var together sync.WaitGroup
 	together.Add(workers)
-	b := newBatcher(workers, 0, func(int) int { return 0 }, func([]int) {
+	b := newBatcher(workers, 0, 0, func(int) int { return 0 }, func([]int) {
 		together.Done()
 		together.Wait() // returns only when all workers are here
 	})
@@ -90,7 +117,7 @@ func TestWorkersFlushSideBySide(t *testing.T) {
 
 func TestAddGivesUp(t *testing.T) {
 	hold, giveUp := make(chan struct{}), make(chan struct{})
-	b := newBatcher(1, 0, func(int) int { return 0 }, func([]int) { <-hold })
+	b := newBatcher(1, 0, 0, func(int) int { return 0 }, func([]int) { <-hold })
 	b.add(nil, 1)
 	close(giveUp)
 	for b.add(giveUp, 2) { // until the only worker is busy with what it has

@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// sendLinger is how long a message may wait for others to share its request.
-	sendLinger = 2 * time.Millisecond
+	// sendLinger is how long a message waits for others to share its request, and sendSpacing how far apart requests
+	// to a queue are that are not full. A lone message is hardly delayed; a busy sender, whose requests cost more than
+	// its messages' haste, fills them.
+	sendLinger  = 2 * time.Millisecond
+	sendSpacing = 20 * time.Millisecond
 	// sendTimeout is how long a batch may take, attempts included.
 	sendTimeout = 30 * time.Second
 )
@@ -151,7 +154,7 @@ func (p *Publisher) sender(topic, url string) (*batcher[outgoing], error) {
 	}
 	sender, started := p.senders[topic]
 	if !started {
-		sender = newBatcher(flushers, sendLinger, outgoing.size, func(batch []outgoing) { p.send(topic, url, batch) })
+		sender = newBatcher(flushers, sendLinger, sendSpacing, outgoing.size, func(batch []outgoing) { p.send(topic, url, batch) })
 		p.senders[topic] = sender
 	}
 	p.handing.Add(1)

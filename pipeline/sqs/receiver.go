@@ -12,6 +12,9 @@ import (
 const (
 	// pollWait is how long a ReceiveMessage waits for a first message, SQS's maximum.
 	pollWait = 20 * time.Second
+	// pollSpacing is how far apart the polls of a receiver are when they bring less than it has slots for: what comes in
+	// between shares the next one. A queue at rest is always being polled, and a full one without a pause.
+	pollSpacing = 20 * time.Millisecond
 	// pollGrace is how long a ReceiveMessage may go on once receiving has to stop. Its answer may be on the way already,
 	// and messages in an answer that nobody reads are out of sight until their visibility timeout.
 	pollGrace = 250 * time.Millisecond
@@ -40,7 +43,8 @@ func (s *subscription) dropReceiver() bool {
 }
 
 // receive takes slots, polls and starts a handler for each message, again and again until ctx ends. A full answer
-// tells of more in the queue and calls another receiver up; an empty one, or an error, sends all but one home.
+// tells of more in the queue and calls another receiver up; one that is mostly empty, or an error, sends all but one
+// home.
 func (s *subscription) receive(ctx context.Context) {
 	for failures := 0; ; {
 		open, ok := s.gate.pass(ctx)
@@ -51,6 +55,7 @@ func (s *subscription) receive(ctx context.Context) {
 		if taken == 0 {
 			continue
 		}
+		began := time.Now()
 		received, err := s.poll(open, taken)
 		s.slots.give(taken - len(received))
 		for _, m := range received {
@@ -68,10 +73,12 @@ func (s *subscription) receive(ctx context.Context) {
 			failures = 0
 			if len(received) == taken {
 				s.addReceiver(ctx)
+				continue
 			}
-			if len(received) == 0 && s.dropReceiver() {
+			if 2*len(received) < taken && s.dropReceiver() {
 				return
 			}
+			sleep(open, pollSpacing-time.Since(began))
 		}
 	}
 }

@@ -6,13 +6,18 @@ import (
 	"time"
 )
 
-// gatherTime is how long a receiver that has one slot waits for more, so that a busy queue is received in batches.
-const gatherTime = time.Millisecond
+const (
+	// gatherTime is how long a receiver that has one slot waits for more, and gatherSpacing how long after the receiver
+	// before it, so that a busy queue is received in batches.
+	gatherTime    = time.Millisecond
+	gatherSpacing = 10 * time.Millisecond
+)
 
 // slots are the permissions to hold a message. Taking comes first, then receiving.
 type slots struct {
 	free      chan struct{}
 	gathering sync.Mutex // one receiver gathers at a time, or each would get a slot or two
+	gathered  time.Time  // when the last one had; guarded by gathering
 }
 
 func newSlots(n int) *slots {
@@ -32,7 +37,8 @@ func (s *slots) take(ctx context.Context, limit int) int {
 	case <-ctx.Done():
 		return 0
 	}
-	deadline := time.NewTimer(gatherTime)
+	defer func() { s.gathered = time.Now() }()
+	deadline := time.NewTimer(max(gatherTime, gatherSpacing-time.Since(s.gathered)))
 	defer deadline.Stop()
 	for taken := 1; ; taken++ {
 		if taken == limit {

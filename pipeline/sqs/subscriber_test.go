@@ -204,3 +204,27 @@ func TestEmptyAnswersSendReceiversHome(t *testing.T) {
 		t.Errorf("%d polls at once on an idle queue", n-3)
 	}
 }
+
+// TestPollsAreSpaced: a queue with little in it is not polled once a message.
+func TestPollsAreSpaced(t *testing.T) {
+	t.Parallel()
+	const polls, spacing = 5, 20 * time.Millisecond
+	b := newBundle(t)
+	times := make(chan time.Time, polls)
+	b.requests.on("ReceiveMessage", func(r *http.Request, nth int, _ awssqs.HTTPClient) (*http.Response, error) {
+		if nth <= polls {
+			times <- time.Now()
+			return answer(http.StatusOK, `{}`), nil
+		}
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	b.subscribe(t.Context())
+	first, last := <-times, time.Time{}
+	for range polls - 1 {
+		last = <-times
+	}
+	if took, least := last.Sub(first), (polls-2)*spacing; took < least {
+		t.Errorf("%d polls within %s, want at least %s", polls, took, least)
+	}
+}

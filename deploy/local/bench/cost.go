@@ -54,8 +54,11 @@ func measureCost(ctx context.Context, b *bed, e extent, r *report) error {
 	)
 }
 
-// waiting is how long a stage sleeps where the work is waiting.
-const waiting = 50 * time.Millisecond
+// Where the work is waiting, each stage sleeps for so long, in so few slots that the processors are no part of it.
+const (
+	waiting      = 200 * time.Millisecond
+	waitingSlots = 8
+)
 
 // measureWorkers is what a second worker adds when stages wait for something elsewhere.
 func measureWorkers(ctx context.Context, b *bed, e extent, r *report) error {
@@ -67,19 +70,20 @@ func measureWorkers(ctx context.Context, b *bed, e extent, r *report) error {
 	if err != nil {
 		return err
 	}
-	const slots = 4 // so few that the processors have nothing to do with it
 	var ratios, one, two []float64
 	for range e.rounds {
-		for workers, rates := range map[int]*[]float64{1: &one, 2: &two} {
-			figures, err := b.measureLine(ctx, lineRun{database: d, queues: q, uploads: e.uploads / 10, workers: workers, slots: slots, sleep: waiting})
+		run := lineRun{database: d, queues: q, uploads: e.waiting, slots: waitingSlots, sleep: waiting}
+		var rates [3]float64 // by number of workers
+		for run.workers = 1; run.workers <= 2; run.workers++ {
+			figures, err := b.measureLine(ctx, run)
 			if err != nil {
 				return err
 			}
-			*rates = append(*rates, figures.rate())
+			rates[run.workers] = figures.steadyRate()
 		}
-		ratios = append(ratios, two[len(two)-1]/one[len(one)-1])
+		one, two, ratios = append(one, rates[1]), append(two, rates[2]), append(ratios, rates[2]/rates[1])
 	}
-	if err := r.table(fmt.Sprintf("Workers: each stage sleeps %s, %d slots a stage", waiting, slots),
+	if err := r.table(fmt.Sprintf("Workers: each stage sleeps %s, %d slots a stage", waiting, waitingSlots),
 		[]string{"one worker, uploads per second", fmt.Sprintf("%.1f", median(one))},
 		[]string{"two workers", fmt.Sprintf("%.1f", median(two))},
 	); err != nil {
@@ -88,7 +92,11 @@ func measureWorkers(ctx context.Context, b *bed, e extent, r *report) error {
 	return r.targets(target{what: "two workers against one", figure: median(ratios), limit: 1.8})
 }
 
-func (f lineFigures) rate() float64         { return float64(f.uploads) / f.took.Seconds() }
+func (f lineFigures) rate() float64 { return float64(f.uploads) / f.took.Seconds() }
+
+// steadyRate leaves out the beginning and the end, when some stages have nothing to do.
+func (f lineFigures) steadyRate() float64 { return 0.6 * float64(f.uploads) / f.middle.Seconds() }
+
 func (f lineFigures) cpuPerUpload() float64 { return f.cpu.Seconds() / float64(f.uploads) }
 
 func (f lineFigures) statementsPerUpload() float64 {

@@ -54,32 +54,40 @@ func (d *database) begin(ctx context.Context, uploads int) (events []string, err
 	return events, err
 }
 
-// finish returns how many moves the uploads of the last begin made and how long it took from the first message's
-// arrival to the last commit, by the database's clock. Then it forgets them.
-func (d *database) finish(ctx context.Context, uploads int) (transitions int64, took time.Duration, err error) {
+// finished is what the history says about the uploads of the last begin, by the database's clock.
+type finished struct {
+	transitions int64
+	took        time.Duration // from the first message's arrival to the last commit
+	middle      time.Duration // in which the middle three fifths were notified
+}
+
+// finish checks that each of the uploads of the last begin made each move once, and forgets them.
+func (d *database) finish(ctx context.Context, uploads int) (f finished, err error) {
 	conn, err := pgx.Connect(ctx, d.url)
 	if err != nil {
-		return 0, 0, err
+		return f, err
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	var notified int
 	err = conn.QueryRow(ctx, `
 		SELECT (SELECT count(*) FROM uploads WHERE id >= $1 AND state = 'ready' AND notified_at IS NOT NULL),
-			count(*), max(finished_at) - min(started_at)
-		FROM upload_transitions WHERE upload_id >= $1 AND seq > 1`, d.first).Scan(&notified, &transitions, &took)
+			count(*), max(finished_at) - min(started_at),
+			percentile_disc(0.8) WITHIN GROUP (ORDER BY finished_at) FILTER (WHERE stage = 'notify')
+				- percentile_disc(0.2) WITHIN GROUP (ORDER BY finished_at) FILTER (WHERE stage = 'notify')
+		FROM upload_transitions WHERE upload_id >= $1 AND seq > 1`, d.first).Scan(&notified, &f.transitions, &f.took, &f.middle)
 	if err != nil {
-		return 0, 0, err
+		return f, err
 	}
-	if moves := len(pipeline.Stages()); notified != uploads || transitions != int64(uploads*moves) {
-		return 0, 0, fmt.Errorf("of %d uploads %d are ready and notified, after %d moves instead of %d", uploads, notified, transitions, uploads*moves)
+	if moves := len(pipeline.Stages()); notified != uploads || f.transitions != int64(uploads*moves) {
+		return f, fmt.Errorf("of %d uploads %d are ready and notified, after %d moves instead of %d", uploads, notified, f.transitions, uploads*moves)
 	}
 	for _, statement := range []string{
 		"DELETE FROM uploads WHERE id >= '" + d.first.String() + "'",
 		"VACUUM ANALYZE uploads, upload_transitions",
 	} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
-			return 0, 0, err
+			return f, err
 		}
 	}
-	return transitions, took, nil
+	return f, nil
 }

@@ -33,12 +33,11 @@ type lineRun struct {
 
 // lineFigures are what it took.
 type lineFigures struct {
-	uploads     int
-	took        time.Duration
-	cpu         time.Duration // of the workers
-	requests    map[string]int64
-	statements  statementCounts
-	transitions int64
+	finished
+	uploads    int
+	cpu        time.Duration // of the workers
+	requests   map[string]int64
+	statements statementCounts
 }
 
 // measureLine runs workers over uploads from initiated until their outcome is notified, and checks that each made
@@ -109,7 +108,7 @@ func (b *bed) measureLine(ctx context.Context, run lineRun) (figures lineFigures
 		figures.statements.Writes += counts.Writes
 	}
 	workers = nil
-	figures.transitions, figures.took, err = run.database.finish(ctx, run.uploads)
+	figures.finished, err = run.database.finish(ctx, run.uploads)
 	return figures, err
 }
 

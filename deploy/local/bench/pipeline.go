@@ -24,15 +24,16 @@ type extent struct {
 	window   time.Duration // of one consumer
 	messages int           // on a queue, before it is consumed
 	uploads  int           // of one run of the line
+	waiting  int           // the same, where the stages sleep
 	settled  int           // uploads in the large history
 	slots    int           // of each stage
 }
 
 func (c *pipelineCommand) extent() extent {
 	if c.Quick {
-		return extent{rounds: 1, window: time.Second, messages: 20_000, uploads: 1_000, settled: 100_000, slots: c.Slots}
+		return extent{rounds: 1, window: time.Second, messages: 20_000, uploads: 1_000, waiting: 200, settled: 100_000, slots: c.Slots}
 	}
-	return extent{rounds: 3, window: 3 * time.Second, messages: 60_000, uploads: 5_000, settled: 5_000_000, slots: c.Slots}
+	return extent{rounds: 3, window: 3 * time.Second, messages: 60_000, uploads: 5_000, waiting: 400, settled: 5_000_000, slots: c.Slots}
 }
 
 // Run measures one thing after the other and prints each as soon as it is known.
