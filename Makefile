@@ -9,8 +9,7 @@ LOCAL := deploy/local
 .PHONY: help run test failpoints race bench bench-pipeline build deps lint fmt vet clean
 
 help: ## show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s
-", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 run: build ## start Sluice and all it needs on this machine; Ctrl-C stops it
 	@exec bin/sluice-local run
