@@ -18,14 +18,20 @@ func (s *server) cancelUpload(ctx context.Context, in *cancelInput) (*showOutput
 	if err != nil {
 		return nil, err
 	}
-	u, err = s.cancel(ctx, u)
-	if err != nil && (u.State == sagas.Aborted || u.State == sagas.Deleted) {
-		return nil, unfinished{fmt.Errorf("removing upload %s: %w", u.ID, err)}
-	}
+	u, err = s.end(ctx, u)
 	if err != nil {
 		return nil, err
 	}
 	return s.shown(ctx, u)
+}
+
+// end cancels an upload, whatever it stands at.
+func (s *server) end(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+	u, err := s.cancel(ctx, u)
+	if err != nil && (u.State == sagas.Aborted || u.State == sagas.Deleted) {
+		return u, unfinished{fmt.Errorf("removing upload %s: %w", u.ID, err)}
+	}
+	return u, err
 }
 
 // unfinished is the error of a request that took effect, and has to be repeated to be done with.

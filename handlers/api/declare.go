@@ -35,7 +35,10 @@ type declaration struct {
 
 // declared checks a request. All faults of form are reported at once; what is refused by policy has a code of
 // its own.
-func (s *server) declared(n v1.NewUpload) (declaration, error) {
+func (s *server) declared(n v1.NewUpload) (declaration, error) { return s.checked(n, true) }
+
+// checked is declared for what may leave the size open, unless it is sized.
+func (s *server) checked(n v1.NewUpload, sized bool) (declaration, error) {
 	var faults []v1.Fault
 	wrong := func(location, message string) {
 		faults = append(faults, v1.Fault{Location: location, Message: message})
@@ -44,7 +47,7 @@ func (s *server) declared(n v1.NewUpload) (declaration, error) {
 	if message := checkFilename(n.Filename); message != "" {
 		wrong("body.filename", message)
 	}
-	if n.Size < 1 {
+	if sized && n.Size < 1 {
 		wrong("body.size", "must be at least 1")
 	}
 	sum, ok := parseSHA256(n.SHA256)

@@ -74,8 +74,11 @@ func (s *server) eventStream() map[string]*huma.Response {
 // document adds the errors that an operation can end in to its description.
 func (s *server) document(op *huma.Operation, fails []kind) {
 	body, contentType, coded := reflect.TypeFor[v1.Problem](), "application/problem+json", true
-	if slices.Contains(op.Tags, simpleTag) {
+	switch {
+	case slices.Contains(op.Tags, simpleTag):
 		body, contentType, coded = reflect.TypeFor[simpleFailure](), "application/json", false
+	case slices.Contains(op.Tags, companionTag):
+		body, contentType, coded = reflect.TypeFor[companionFailure](), "application/json", false
 	}
 	schema := s.huma.OpenAPI().Components.Schemas.Schema(body, true, "")
 	content := map[string]*huma.MediaType{contentType: {Schema: schema}}

@@ -26,18 +26,27 @@ type signPartsOutput struct {
 
 // signMoreParts permits parts that were not signed yet, or whose permission has expired.
 func (s *server) signMoreParts(ctx context.Context, in *signPartsInput) (*signPartsOutput, error) {
-	u, err := s.findInParts(ctx, in.ID)
+	u, err := s.find(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWanted(u, in.Body.Parts); err != nil {
-		return nil, err
-	}
-	parts, expires, err := s.signParts(ctx, u, in.Body.Parts, s.config.PartLifetime)
+	signed, err := s.permitParts(ctx, u, in.Body.Parts)
 	if err != nil {
 		return nil, err
 	}
-	return &signPartsOutput{Body: v1.SignedParts{Parts: parts, ExpiresAt: expires}}, nil
+	return &signPartsOutput{Body: signed}, nil
+}
+
+// permitParts checks and signs what a client is about to send.
+func (s *server) permitParts(ctx context.Context, u sagas.Upload, wanted []v1.WantedPart) (v1.SignedParts, error) {
+	if err := takesParts(u); err != nil {
+		return v1.SignedParts{}, err
+	}
+	if err := checkWanted(u, wanted); err != nil {
+		return v1.SignedParts{}, err
+	}
+	parts, expires, err := s.signParts(ctx, u, wanted, s.config.PartLifetime)
+	return v1.SignedParts{Parts: parts, ExpiresAt: expires}, err
 }
 
 type listPartsInput struct {
@@ -50,14 +59,11 @@ type listPartsOutput struct {
 
 // listParts shows what need not be sent again.
 func (s *server) listParts(ctx context.Context, in *listPartsInput) (*listPartsOutput, error) {
-	u, err := s.findInParts(ctx, in.ID)
+	u, err := s.find(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := s.objects.ListParts(ctx, u.Key, u.Multipart.UploadID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, uploadSettled.because("The parts were joined, or the upload was ended.")
-	}
+	stored, err := s.storedParts(ctx, u)
 	if err != nil {
 		return nil, err
 	}
@@ -72,22 +78,31 @@ func (s *server) listParts(ctx context.Context, in *listPartsInput) (*listPartsO
 	return out, nil
 }
 
-// findInParts returns the caller's upload if it still takes parts.
-func (s *server) findInParts(ctx context.Context, id string) (sagas.Upload, error) {
-	u, err := s.find(ctx, id)
-	switch {
-	case err != nil:
-		return u, err
-	case u.Method != sagas.MethodMultipart:
-		return u, notMultipart.problem()
-	case u.State != sagas.Initiated:
-		return u, uploadSettled.because("The upload takes no more parts: it is %s.", u.State)
-	case !u.ReadAt.Before(u.ExpiresAt.Add(-time.Second)):
-		return u, uploadSettled.because("The upload takes no more parts: its time is over.")
-	case u.Multipart.UploadID == "":
-		return u, uploadSettled.because("Storage did not begin this upload. Begin another one.")
+// storedParts are the parts that S3 has of an upload that takes more.
+func (s *server) storedParts(ctx context.Context, u sagas.Upload) ([]storage.Part, error) {
+	if err := takesParts(u); err != nil {
+		return nil, err
 	}
-	return u, nil
+	stored, err := s.objects.ListParts(ctx, u.Key, u.Multipart.UploadID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, uploadSettled.because("The parts were joined, or the upload was ended.")
+	}
+	return stored, err
+}
+
+// takesParts says why an upload takes no parts, or nothing.
+func takesParts(u sagas.Upload) error {
+	switch {
+	case u.Method != sagas.MethodMultipart:
+		return notMultipart.problem()
+	case u.State != sagas.Initiated:
+		return uploadSettled.because("The upload takes no more parts: it is %s.", u.State)
+	case !u.ReadAt.Before(u.ExpiresAt.Add(-time.Second)):
+		return uploadSettled.because("The upload takes no more parts: its time is over.")
+	case u.Multipart.UploadID == "":
+		return uploadSettled.because("Storage did not begin this upload. Begin another one.")
+	}
+	return nil
 }
 
 // checkWanted reports every fault of the list.

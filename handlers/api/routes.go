@@ -120,6 +120,8 @@ func (s *server) routes() {
 		Summary: "Have the parts of a file joined", Tags: []string{simpleTag}, Security: anyone, Middlewares: huma.Middlewares{unhurried},
 	}, s.completeSimpleMultipart, malformed, uploadSettled, partsMissing, partSizeMismatch, partETagMismatch, tooLarge, bodyTooLarge)
 
+	s.companionRoutes()
+
 	register(s, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",
 		Summary: "Whether the process answers", Tags: []string{"operations"},

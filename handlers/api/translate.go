@@ -31,12 +31,16 @@ func translate(ctx huma.Context, _ string, body any) (any, error) {
 	return body, nil
 }
 
-// final is the body that tells the client of p: on the endpoints of the simple protocol, what its clients expect.
+// final is the body that tells the client of p: on the endpoints of another protocol, what its clients expect.
 func final(ctx huma.Context, p *problem) any {
 	p.RequestID = callOf(ctx.Context()).requestID
 	if slices.Contains(ctx.Operation().Tags, simpleTag) {
 		ctx.SetHeader("Content-Type", "application/json")
 		return simpleError(p)
+	}
+	if slices.Contains(ctx.Operation().Tags, companionTag) {
+		ctx.SetHeader("Content-Type", "application/json")
+		return companionError(p)
 	}
 	return p.Problem
 }
