@@ -87,6 +87,8 @@ func TestEveryRouteWantsAToken(t *testing.T) {
 		{"POST", "/v1/uploads", declaring(picture)},
 		{"GET", "/v1/uploads/" + u.ID, ""},
 		{"POST", "/v1/uploads/" + u.ID + "/complete", ""},
+		{"POST", "/v1/uploads/" + u.ID + "/parts", `{"parts":[{"number":1}]}`},
+		{"GET", "/v1/uploads/" + u.ID + "/parts", ""},
 		{"POST", "/v1/session", ""},
 	} {
 		wantProblem(t, b.call(c.method, c.path, c.body), http.StatusUnauthorized, "token_missing")
@@ -99,6 +101,7 @@ func TestSomeoneElsesUploadDoesNotExist(t *testing.T) {
 	if res := b.put(u.Permission, picture); res.status != http.StatusOK {
 		t.Fatalf("%d %s", res.status, res.body)
 	}
+	parts := b.begin(declaringFilm(""))
 	key := "uploads/" + u.ID + ".jpg"
 	for name, stranger := range map[string]string{
 		"other tenant":  token(t, "rival", "alice"),
@@ -108,6 +111,10 @@ func TestSomeoneElsesUploadDoesNotExist(t *testing.T) {
 			wantProblem(t, b.call("GET", "/v1/uploads/"+u.ID, "", b.as(stranger)...), http.StatusNotFound, "not_found")
 			wantProblem(t, b.call("GET", "/v1/uploads/"+u.ID, "", append(b.as(stranger), "If-None-Match", `*`)...), http.StatusNotFound, "not_found")
 			wantProblem(t, b.call("POST", "/v1/uploads/"+u.ID+"/complete", "", b.as(stranger)...), http.StatusNotFound, "not_found")
+			wantProblem(t, b.call("POST", "/v1/uploads/"+parts.ID+"/parts", `{"parts":[{"number":1}]}`, b.as(stranger)...), http.StatusNotFound, "not_found")
+			wantProblem(t, b.call("GET", "/v1/uploads/"+parts.ID+"/parts", "", b.as(stranger)...), http.StatusNotFound, "not_found")
+			wantProblem(t, b.call("POST", "/v1/uploads/"+parts.ID+"/complete", "", b.as(stranger)...), http.StatusNotFound, "not_found")
+			wantSimpleError(t, b.call("POST", "/complete-multipart", `{"uploadId":"x","key":"uploads/`+parts.ID+`.mp4","parts":[{"PartNumber":1,"ETag":"x"}]}`, b.as(stranger)...), http.StatusBadRequest, "Upload not found")
 			wantSimpleError(t, b.call("POST", "/confirm-upload", `{"key":"`+key+`"}`, b.as(stranger)...), http.StatusBadRequest, "File not found in storage")
 		})
 	}

@@ -262,17 +262,21 @@ func TestCORS(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	b := newTestBundle(t)
 	u := b.begin(declaring(picture))
+	b.begin(declaringFilm(""))
 	b.call("GET", "/v1/uploads/"+u.ID, "", b.as(b.token)...)
 	b.call("GET", "/v1/uploads/"+u.ID, "")
 	b.call("BREW", "/coffee/"+u.ID, "")
 	got := string(b.call("GET", "/metrics", "").body)
 	for _, want := range []string{
-		`sluice_http_requests_total{code="201",method="POST",route="/v1/uploads"} 1`,
+		`sluice_http_requests_total{code="201",method="POST",route="/v1/uploads"} 2`,
 		`sluice_http_requests_total{code="200",method="GET",route="/v1/uploads/{id}"} 1`,
 		`sluice_http_requests_total{code="401",method="GET",route="/v1/uploads/{id}"} 1`,
 		`sluice_http_requests_total{code="404",method="other",route="unmatched"} 1`,
 		`sluice_http_request_seconds_count{route="/v1/uploads/{id}"} 2`,
 		`sluice_presigned_total{method="put"} 1`,
+		`sluice_presigned_total{method="multipart"} 1`,
+		`sluice_presigned_parts_total 3`,
+		`sluice_completed_total{method="post"} 0`,
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("no %s", want)

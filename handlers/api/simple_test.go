@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -103,5 +104,88 @@ func TestConfirmOfWhatIsGone(t *testing.T) {
 		b.advance(u.ID, sagas.Initiated, gone, sagas.Facts{}, sagas.Reason{Code: sagas.NeverUploaded})
 		body := fmt.Sprintf(`{"key":"uploads/%s.jpg"}`, u.ID)
 		wantSimpleError(t, b.call("POST", "/confirm-upload", body, b.as(b.token)...), http.StatusBadRequest, "File not found in storage")
+	}
+}
+
+// The dialogue of a file in parts, whose sizes only the client knows.
+func TestSimpleMultipart(t *testing.T) {
+	b := newTestBundle(t)
+	as := b.as(b.token)
+	res := b.call("POST", "/start-multipart", `{"key":"../ein Film.mp4","contentType":"video/mp4","partCount":2,"more":1}`, as...)
+	if res.status != http.StatusOK {
+		t.Fatalf("%d %s", res.status, res.body)
+	}
+	var begun struct {
+		UploadID, Key string
+		PartURLs      []string
+	}
+	if err := json.Unmarshal(res.body, &begun); err != nil {
+		t.Fatal(err)
+	}
+	if len(begun.PartURLs) != 2 || begun.UploadID == "" || !strings.HasPrefix(begun.Key, "uploads/") {
+		t.Fatalf("began %+v", begun)
+	}
+	completing := func(parts ...string) response {
+		return b.call("POST", "/complete-multipart", fmt.Sprintf(`{"uploadId":%q,"key":%q,"parts":[%s]}`, begun.UploadID, begun.Key, strings.Join(parts, ",")), as...)
+	}
+	var parts []string
+	for i, data := range [][]byte{film[:partSize], film[partSize:]} {
+		where, err := url.Parse(begun.PartURLs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if signed := where.Query().Get("X-Amz-SignedHeaders"); signed != "host" {
+			t.Errorf("signed headers %q, but the client sends none", signed)
+		}
+		put := b.put(v1.Permission{Method: "PUT", URL: begun.PartURLs[i]}, data)
+		if put.status != http.StatusOK {
+			t.Fatalf("%d %s", put.status, put.body)
+		}
+		parts = append(parts, fmt.Sprintf(`{"PartNumber":%d,"ETag":%q}`, i+1, put.header.Get("ETag")))
+	}
+	wantSimpleError(t, completing(), http.StatusBadRequest, "")
+	wantSimpleError(t, completing(parts[1], parts[0]), http.StatusBadRequest, "")
+	wantSimpleError(t, completing(parts[0]), http.StatusConflict, "part 2: is not listed")
+	wantSimpleError(t, completing(parts[0], `{"PartNumber":2,"ETag":"x"}`), http.StatusConflict, "")
+	wantSimpleError(t, b.call("POST", "/complete-multipart", fmt.Sprintf(`{"uploadId":"x","key":%q,"parts":[%s]}`, begun.Key, parts[0]), as...), http.StatusBadRequest, "Upload not found")
+	for range 2 {
+		res = completing(parts...)
+		var done struct {
+			FileURL, State string
+			Success        bool
+		}
+		if err := json.Unmarshal(res.body, &done); err != nil || res.status != http.StatusOK {
+			t.Fatalf("%d %s", res.status, res.body)
+		}
+		if done.FileURL != mediaURL+"/"+begun.Key || !done.Success || done.State != "uploaded" {
+			t.Errorf("completed %+v", done)
+		}
+	}
+	if !bytes.Equal(b.object(begun.Key), film) {
+		t.Error("the object is not the file")
+	}
+}
+
+func TestSimpleMultipartErrors(t *testing.T) {
+	b := newTestBundle(t)
+	as := b.as(b.token)
+	for _, body := range []string{
+		``, `{}`, `[]`, `{"contentType":"video/mp4"}`, `{"contentType":"video/mp4","partCount":0}`, `{"contentType":"video/mp4","partCount":10001}`,
+		`{"contentType":"video/mp4","partCount":"2"}`, `{"contentType":"text/html","partCount":2}`, `{"key":"a\u0000","contentType":"video/mp4","partCount":2}`,
+	} {
+		wantSimpleError(t, b.call("POST", "/start-multipart", body, as...), http.StatusBadRequest, "")
+	}
+	if n := b.count(); n != 0 {
+		t.Errorf("%d uploads were begun by bad requests", n)
+	}
+	put := b.begin(declaring(picture))
+	for _, body := range []string{
+		``, `{}`, `{"uploadId":"","key":"uploads/` + put.ID + `.jpg","parts":[{"PartNumber":1,"ETag":"x"}]}`,
+		`{"uploadId":"x","key":"uploads/none.mp4","parts":[{"PartNumber":1,"ETag":"x"}]}`,
+	} {
+		wantSimpleError(t, b.call("POST", "/complete-multipart", body, as...), http.StatusBadRequest, "")
+	}
+	for _, path := range []string{"/start-multipart", "/complete-multipart"} {
+		wantSimpleError(t, b.call("POST", path, `{}`), http.StatusUnauthorized, "")
 	}
 }
