@@ -183,8 +183,8 @@ func TestRunTellsSluiceAllItNeeds(t *testing.T) {
 	if err != nil || claims["sub"] != "dev" || claims["tenant"] != "dev" {
 		t.Errorf("token: %v, %v", claims, err)
 	}
-	if !strings.Contains(p.stdout.String(), file["SLUICE_TOKEN"]) {
-		t.Error("the banner lacks the token")
+	if !strings.Contains(p.stdout.String(), file["SLUICE_URL"]+"/#token="+file["SLUICE_TOKEN"]) {
+		t.Error("the banner lacks the page's address with the token")
 	}
 	b.stop(t, p, syscall.SIGTERM)
 }

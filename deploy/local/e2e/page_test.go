@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,7 +54,7 @@ func TestThePageShowsADroppedPhotoBecomeReady(t *testing.T) {
 			t.Errorf("%s answers %d (%v)", link, code, err)
 		}
 	}
-	if heard := value[string](b, `document.getElementById('heard').textContent`); !bytes.Contains([]byte(heard), []byte("Ready")) {
+	if heard := value[string](b, `document.getElementById('heard').textContent`); !strings.Contains(heard, "Ready") {
 		t.Errorf("those who listen heard %q", heard)
 	}
 	if streams := b.sent(http.MethodGet, stack.value["SLUICE_URL"]+"/v1/uploads/"); len(streams) != 1 {
@@ -139,6 +139,7 @@ func TestThePageResumesAfterAReload(t *testing.T) {
 	b.do(chromedp.Reload())
 	b.throttle(-1)
 	b.until(row(name) + `?.dataset.state === 'interrupted'`)
+	b.until(`!document.getElementById('inside').hidden`)
 	b.screenshot("interrupted")
 
 	there := storedParts(t, id)

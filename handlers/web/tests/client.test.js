@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
+import * as module from '../assets/client.js';
 import { SluiceClient, UploadRefused } from '../assets/client.js';
 import { file, json, MemoryStorage, serve } from './server.js';
 
@@ -139,6 +141,33 @@ test('an interrupted PUT begins anew and leaves nothing behind', async (t) => {
   await later.upload(file('hello'));
   assert.deepEqual(called(server).slice(2), ['GET /v1/uploads/ID', 'DELETE /v1/uploads/ID', 'POST /v1/uploads', 'PUT /storage', 'POST /v1/uploads/ID/complete']);
   assert.deepEqual(await later.interrupted(), []);
+});
+
+test('the same file twice at once is two uploads', async (t) => {
+  let begun = 0;
+  const server = await serve(t, ({ method, path }, response) => {
+    if (path === '/v1/uploads') {
+      const one = `${++begun}`;
+      return json(response, { ...initiated, id: one, upload: { method: 'PUT', url: `${server.url}/storage`, headers: {} } }, 201);
+    }
+    if (method === 'PUT') return setTimeout(() => response.end(), 200);
+    return json(response, { ...uploaded, id: path.split('/')[3] });
+  });
+  const sluice = client(server);
+  const first = sluice.upload(file('hello'), { onChange: (upload) => { if (upload.state === 'initiated') second = sluice.upload(file('hello')); } });
+  let second;
+  assert.equal((await first).id, '1');
+  assert.equal((await second).id, '2');
+  assert.deepEqual(called(server).filter((one) => one.startsWith('DELETE')), []);
+});
+
+test('the types name what there is', async () => {
+  const types = await readFile(new URL('../assets/client.d.ts', import.meta.url), 'utf8');
+  const [, body] = /export class SluiceClient \{(.*?)^\}/ms.exec(types);
+  const named = [...body.matchAll(/^ {2}(\w+)\(/gm)].map(([, name]) => name);
+  assert.deepEqual(named.sort(), Object.getOwnPropertyNames(SluiceClient.prototype).sort());
+  const exported = [...types.matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name);
+  assert.deepEqual(exported.sort(), Object.keys(module).sort());
 });
 
 test('ready comes by whatever way there is', async (t) => {

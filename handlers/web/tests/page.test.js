@@ -33,7 +33,7 @@ test('sizes', () => {
 });
 
 test('durations, counts and moments', () => {
-  assert.deepEqual([3, 42, 60, 600, 3600, 9000, Infinity].map(duration), ['a few seconds', '40 seconds', 'a minute', '10 minutes', 'an hour', '3 hours', '']);
+  assert.deepEqual([3, 42, 60, 600, 3600, 9000, Infinity].map(duration), ['a few seconds', 'about 40 seconds', 'about a minute', 'about 10 minutes', 'about an hour', 'about 3 hours', '']);
   assert.deepEqual([count(1, 'file'), count(2, 'file')], ['1 file', '2 files']);
   const now = new Date('2026-06-15T12:00:00');
   assert.match(moment('2026-06-15T09:05:00', now), /9:05|09:05/);

@@ -35,26 +35,41 @@ export class Run {
 
   /** @returns {Promise<object>} the upload, once its bytes have arrived */
   async run() {
-    const resumed = await this.#resume();
-    if (resumed) return this.#alone(resumed.id, resumed);
-    const begun = await this.#begin();
-    return this.#alone(begun.id, begun);
+    const { upload, release } = await this.#resume() ?? await this.#begin();
+    try {
+      return await this.#send(upload);
+    } finally {
+      release?.();
+    }
   }
 
-  /** The remembered upload of this file, if it goes on where it was interrupted. */
+  /** The remembered upload of this file, if it can go on where it was interrupted and nobody else is sending it. */
   async #resume() {
-    const { signal } = this.#options;
     const remembered = this.#options.resume === false ? undefined : this.#memory.recall(this.#file);
-    if (!remembered) return undefined;
+    const release = remembered && await hold(`upload-${remembered.id}`);
+    if (!release) return undefined;
     if (remembered.token) this.#api.entrust(remembered.id, remembered.token);
     try {
-      const upload = await this.#api.show(remembered.id, { signal });
+      const upload = await this.#remembered(remembered.id);
+      if (upload) return { upload, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+    this.#memory.forget(remembered.id);
+    release();
+    return undefined;
+  }
+
+  async #remembered(id) {
+    const { signal } = this.#options;
+    try {
+      const upload = await this.#api.show(id, { signal });
       if (!settled(upload) && (upload.state !== 'initiated' || upload.method === 'multipart')) return upload;
-      if (upload.state === 'initiated') await this.#api.delete(upload.id, { signal });
+      if (upload.state === 'initiated') await this.#api.delete(id, { signal }); // what arrived of a PUT is nothing
     } catch (error) {
       if (![401, 403, 404, 405, 409].includes(error.status)) throw error;
     }
-    this.#memory.forget(remembered.id);
     return undefined;
   }
 
@@ -65,25 +80,15 @@ export class Run {
     const begun = begin ? await begin(declaration) : await this.#api.begin(declaration, signal);
     const capability = begin && begun.token;
     if (capability) this.#api.entrust(begun.id, capability);
+    const release = await hold(`upload-${begun.id}`);
     this.#memory.remember(this.#file, begun.id, capability);
-    return begun;
+    return { upload: begun, release };
   }
 
   async #checksum() {
     const { sha256: wanted } = this.#options;
     if (wanted !== true) return wanted || undefined;
     return this.#file.size <= digestible ? sha256(this.#file) : undefined;
-  }
-
-  /** Sends the file unless another tab already does. */
-  async #alone(id, upload) {
-    const release = await hold(`upload-${id}`);
-    if (!release) return upload;
-    try {
-      return await this.#send(upload);
-    } finally {
-      release();
-    }
   }
 
   async #send({ upload: permission, token, ...upload }) {

@@ -34,11 +34,12 @@ const queue = new Queue(client, {
 const list = new List(client, {
   act: (action, item) => actions[action](item),
   arrived: (item) => queue.follow(item),
+  signedOut,
 });
 
 const session = new Session(client, async () => {
   const inside = await list.show();
-  if (inside) await findInterrupted();
+  if (inside) findInterrupted();
   return inside;
 });
 

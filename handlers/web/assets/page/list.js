@@ -37,7 +37,7 @@ export class List {
     this.#client = client;
     this.#on = on;
     byId('filters').append(...Object.entries(filters).map(([key, { name }]) => el('button', {
-      type: 'button', value: key, 'aria-pressed': String(key === this.#filter), onclick: () => this.show(key),
+      type: 'button', value: key, 'aria-pressed': String(key === this.#filter), onclick: () => this.#turn(key),
     }, name)));
     byId('more').addEventListener('click', () => this.#more());
   }
@@ -81,9 +81,13 @@ export class List {
     return this.#load();
   }
 
+  async #turn(filter) {
+    if (!await this.show(filter)) this.#on.signedOut();
+  }
+
   async #more() {
     const before = this.#listed.length;
-    await this.#load();
+    if (!await this.#load()) this.#on.signedOut();
     this.#rows.get(this.#listed[before])?.element.focus();
   }
 

@@ -35,6 +35,6 @@ export class Total {
     this.#measured = this.#measured.filter(([time]) => now - time < memory);
     const [since, before] = this.#measured[0];
     if (now - since < 1500 || sent === before) return '';
-    return `about ${duration(left / (sent - before) * (now - since) / 1000)} left`;
+    return `${duration(left / (sent - before) * (now - since) / 1000)} left`;
   }
 }

@@ -20,6 +20,8 @@ const reasons = {
   object_gone: 'The file disappeared from storage before it was processed. Please send it again.',
   attempts_exhausted: 'Processing failed several times, through no fault of the file. Please send it again later.',
   never_uploaded: 'The file never arrived, and the time for it is over.',
+  client_aborted: 'You cancelled this upload.',
+  client_deleted: 'You deleted this file.',
   operator_aborted: 'An operator stopped this upload.',
 };
 
@@ -102,11 +104,11 @@ export function size(bytes) {
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return '';
   if (seconds < 10) return 'a few seconds';
-  if (seconds < 55) return `${Math.round(seconds / 10) * 10} seconds`;
-  if (seconds < 90) return 'a minute';
-  if (seconds < 55 * 60) return `${Math.round(seconds / 60)} minutes`;
+  if (seconds < 55) return `about ${Math.round(seconds / 10) * 10} seconds`;
+  if (seconds < 90) return 'about a minute';
+  if (seconds < 55 * 60) return `about ${Math.round(seconds / 60)} minutes`;
   const hours = Math.round(seconds / 3600);
-  return hours === 1 ? 'an hour' : `${hours} hours`;
+  return hours === 1 ? 'about an hour' : `about ${hours} hours`;
 }
 
 /** @param {number} n @param {string} one @param {string} [many] */
