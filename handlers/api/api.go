@@ -55,6 +55,7 @@ type Deps struct {
 type server struct {
 	config     Config
 	auth       *auth.Authenticator
+	sealer     *auth.Sealer
 	sameOrigin *http.CrossOriginProtection
 	store      *sagas.Store
 	changes    *sagas.Changes
@@ -84,12 +85,16 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	sealer, err := auth.NewSealer(c.Auth, "kept answers")
+	if err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(d.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("registering the api's metrics: %w", err)
 	}
 	s := &server{
-		config: c, auth: authenticator, sameOrigin: sameOrigin,
+		config: c, auth: authenticator, sealer: sealer, sameOrigin: sameOrigin,
 		store: d.Store, changes: d.Changes, objects: d.Objects, confirm: d.Confirm, cancel: d.Cancel, checks: d.Checks,
 		metrics: m, log: d.Log,
 	}
@@ -104,6 +109,8 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 		d.Mount(mux)
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{Registry: d.Metrics}))
+
+	go s.forgetKeys(ctx)
 
 	h := s.matched(mux)
 	h = crossOriginCalls(c.AllowedOrigins, h)

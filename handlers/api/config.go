@@ -42,6 +42,8 @@ type Config struct {
 	MultipartLifetime   time.Duration `help:"How long a client has to send all parts of a file, from its beginning to its completion. Signing more parts does not extend it." default:"24h"`
 	Heartbeat           time.Duration `help:"How often a stream of events shows that it lives while nothing happens." default:"15s"`
 	StreamTimeout       time.Duration `help:"How long the reader of a stream may take to receive an event." default:"10s"`
+	IdempotencyLifetime time.Duration `help:"How long the answer to a request with an Idempotency-Key is kept." default:"24h"`
+	IdempotencyLease    time.Duration `help:"How long such a request may take; after that it may be made again, as when the process that answered it has died." default:"30s"`
 
 	Auth auth.Config `embed:""`
 }
@@ -96,6 +98,12 @@ func (c Config) Validate() error {
 	}
 	if c.StreamTimeout <= 0 {
 		wrong("stream-timeout: %s is not positive", c.StreamTimeout)
+	}
+	if c.IdempotencyLifetime < time.Minute {
+		wrong("idempotency-lifetime: %s is less than 1m", c.IdempotencyLifetime)
+	}
+	if c.IdempotencyLease < time.Second {
+		wrong("idempotency-lease: %s is less than 1s", c.IdempotencyLease)
 	}
 	return errors.Join(append(errs, c.Auth.Validate())...)
 }

@@ -41,6 +41,9 @@ var (
 	notFound         = kind{http.StatusNotFound, "not_found", "There is no such upload."}
 	noRoute          = kind{http.StatusNotFound, "not_found", "There is nothing at this path."}
 	methodNotAllowed = kind{http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take this method."}
+	keyInvalid       = kind{http.StatusBadRequest, "idempotency_key_invalid", "The idempotency key cannot be read."}
+	keyInFlight      = kind{http.StatusConflict, "idempotency_key_in_flight", "A request with this idempotency key is being answered. Try again."}
+	keyReused        = kind{http.StatusUnprocessableEntity, "idempotency_key_reused", "Another request came with this idempotency key."}
 	notUploaded      = kind{http.StatusConflict, "not_uploaded", "The file has not arrived in storage."}
 	uploadSettled    = kind{http.StatusConflict, "upload_settled", "The upload no longer takes this."}
 

@@ -143,8 +143,8 @@ func crossOriginCalls(origins []string, next http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", requestIDHeader},
-		ExposedHeaders: []string{"ETag", "Location", "Retry-After", requestIDHeader},
+		AllowedHeaders: []string{"Authorization", "Content-Type", idempotencyHeader, "If-None-Match", "Last-Event-ID", requestIDHeader},
+		ExposedHeaders: []string{"ETag", "Location", "Retry-After", replayedHeader, requestIDHeader},
 		MaxAge:         600,
 	}).Handler(next)
 }

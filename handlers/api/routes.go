@@ -25,7 +25,7 @@ const (
 func (s *server) routes() {
 	register(s, huma.Operation{
 		OperationID: "begin-upload", Method: http.MethodPost, Path: "/v1/uploads", DefaultStatus: http.StatusCreated,
-		Summary: "Ask for permission to upload a file", Tags: []string{"uploads"}, Security: anyone,
+		Summary: "Ask for permission to upload a file", Tags: []string{"uploads"}, Security: anyone, Parameters: onceOnly,
 		Description: "Answers with presigned requests, which the client sends to object storage itself: one PUT, one POST of a " +
 			"form, or one PUT for each part of the file. The declared type, size and SHA-256 are signed into them. A PUT works " +
 			"once. The SHA-256 of a file that comes in parts is compared when all of it has arrived.",
@@ -102,7 +102,7 @@ func (s *server) routes() {
 
 	register(s, huma.Operation{
 		OperationID: "get-upload-url", Method: http.MethodPost, Path: "/get-upload-url",
-		Summary: "Ask for a URL to upload to", Tags: []string{simpleTag}, Security: anyone,
+		Summary: "Ask for a URL to upload to", Tags: []string{simpleTag}, Security: anyone, Parameters: onceOnly,
 	}, s.getUploadURL, malformed)
 
 	register(s, huma.Operation{
@@ -112,7 +112,7 @@ func (s *server) routes() {
 
 	register(s, huma.Operation{
 		OperationID: "start-multipart", Method: http.MethodPost, Path: "/start-multipart",
-		Summary: "Ask for URLs to upload the parts of a file to", Tags: []string{simpleTag}, Security: anyone,
+		Summary: "Ask for URLs to upload the parts of a file to", Tags: []string{simpleTag}, Security: anyone, Parameters: onceOnly,
 	}, s.startSimpleMultipart, malformed)
 
 	register(s, huma.Operation{
@@ -162,6 +162,10 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 		fails = append(fails, crossOrigin)
 	}
 	op.Middlewares = append(op.Middlewares, s.bounded(limit))
+	if isOnceOnly(op) {
+		op.Middlewares = append(op.Middlewares, s.once)
+		fails = append(fails, keyInvalid, keyInFlight, keyReused)
+	}
 	s.document(&op, fails)
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

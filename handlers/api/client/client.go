@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/google/uuid"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
@@ -50,11 +51,12 @@ func New(baseURL, token string, h *http.Client) *Client {
 	return &Client{base: strings.TrimSuffix(baseURL, "/"), token: token, http: h}
 }
 
-// Begin asks for permission to upload. When an answer is lost it may be that a second upload is begun; the first
-// expires by itself.
+// Begin asks for permission to upload, under an idempotency key: when an answer is lost, asking again begins no
+// second upload.
 func (c *Client) Begin(ctx context.Context, n v1.NewUpload) (v1.Begun, error) {
+	key := http.Header{"Idempotency-Key": {`"` + uuid.NewString() + `"`}}
 	return retry(ctx, tries, func() (b v1.Begun, err error) {
-		_, err = c.call(ctx, http.MethodPost, "/v1/uploads", nil, n, &b)
+		_, err = c.call(ctx, http.MethodPost, "/v1/uploads", key, n, &b)
 		return b, err
 	})
 }
@@ -110,7 +112,7 @@ func (c *Client) request(ctx context.Context, method, path string, header http.H
 		return nil, fmt.Errorf("making a request to %s: %w", c.base, err)
 	}
 	if header != nil {
-		req.Header = header
+		req.Header = header.Clone()
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -51,6 +51,7 @@ func newTestBundle(t *testing.T) *testBundle {
 	changes, _ := sagatest.Changes(t, pool)
 	h, err := api.New(t.Context(), api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", AllowedTypes: []string{"image/jpeg"},
+		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second,
 		Auth:    auth.Config{JWTSecret: secret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,
@@ -294,6 +295,10 @@ func TestCallsAreTriedAgain(t *testing.T) {
 			b := newTestBundle(t)
 			b.wire.times(2, act)
 			begun := b.begin(t)
+			all, err := b.store.List(t.Context(), sagas.Owner{Tenant: "acme", Subject: "alice"}, sagas.Selection{Most: 10})
+			if err != nil || len(all) != 1 || all[0].ID.String() != begun.ID {
+				t.Errorf("began %+v, %v", all, err)
+			}
 			b.wire.times(2, act)
 			if err := b.Put(t.Context(), begun.Permission, bytes.NewReader(picture), int64(len(picture)), nil); err != nil {
 				t.Error(err)

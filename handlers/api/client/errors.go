@@ -46,7 +46,8 @@ func temporary(err error) bool {
 		return true
 	}
 	var e *Error
-	return errors.As(err, &e) && (e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout)
+	return errors.As(err, &e) && (e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout ||
+		e.Code == "idempotency_key_in_flight")
 }
 
 func apiError(res *http.Response, body []byte) *Error {
