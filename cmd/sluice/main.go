@@ -35,6 +35,7 @@ type program struct {
 	Status  statusCmd      `cmd:"" help:"Show how far an upload has come."`
 	DLQ     dlqCommand     `cmd:"" name:"dlq" help:"Look after the dead-letter queues."`
 	Saga    sagaCommand    `cmd:"" help:"Look at and move single uploads, whoever owns them."`
+	APIKey  apiKeyCommand  `cmd:"" name:"apikey" help:"Make, list and revoke keys for programs that call the API."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine what Sluice stands on, and say how to put right what is wrong."`
 
 	Tagged tagged `embed:""`

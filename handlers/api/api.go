@@ -81,7 +81,7 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	authenticator, err := auth.New(ctx, c.Auth, d.Log)
+	authenticator, err := auth.New(ctx, c.Auth, d.Store, d.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -56,11 +56,12 @@ var ErrUnavailable = errors.New("the identity provider's keys are not known yet"
 type Authenticator struct {
 	tokens       *tokens
 	capabilities *capabilities
+	keys         *apiKeys
 }
 
 // New returns an authenticator. When there is a JWK set it is fetched now and again until ctx ends; a set that
 // cannot be fetched is logged, and does not keep the process from starting.
-func New(ctx context.Context, c Config, log *slog.Logger) (*Authenticator, error) {
+func New(ctx context.Context, c Config, store *sagas.Store, log *slog.Logger) (*Authenticator, error) {
 	tokens, err := newTokens(ctx, c, log)
 	if err != nil {
 		return nil, err
@@ -69,13 +70,16 @@ func New(ctx context.Context, c Config, log *slog.Logger) (*Authenticator, error
 	if err != nil {
 		return nil, err
 	}
-	return &Authenticator{tokens: tokens, capabilities: capabilities}, nil
+	return &Authenticator{tokens: tokens, capabilities: capabilities, keys: newAPIKeys(c, store, log)}, nil
 }
 
 // Authenticate returns whom the credential speaks for.
 func (a *Authenticator) Authenticate(ctx context.Context, credential string) (Principal, error) {
-	if IsCapability(credential) {
+	switch {
+	case IsCapability(credential):
 		return a.capabilities.authenticate(credential)
+	case isAPIKey(credential):
+		return a.keys.authenticate(ctx, credential)
 	}
 	return a.tokens.authenticate(ctx, credential)
 }

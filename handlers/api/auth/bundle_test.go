@@ -31,7 +31,7 @@ func newAuthenticator(t *testing.T, c Config) *Authenticator {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(t.Context(), c, slog.New(slog.DiscardHandler))
+	a, err := New(t.Context(), c, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

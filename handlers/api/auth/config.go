@@ -29,6 +29,7 @@ type Config struct {
 	JWTTenantClaim     string        `help:"Claim that names the tenant." default:"tenant"`
 	JWKSRefresh        time.Duration `name:"jwks-refresh" help:"How often the JWK set is fetched. A key that is not in it is looked for at once." default:"1h"`
 	JWKSTimeout        time.Duration `name:"jwks-timeout" help:"How long fetching it may take, at start too." default:"5s"`
+	APIKeyCache        time.Duration `name:"api-key-cache" help:"How long what the database says of an API key is believed: a revoked key is good for so long." default:"10s"`
 	CapabilitySecret   string        `help:"Secret of at least 32 bytes for the tokens of single uploads; empty: it is derived from the jwt-secret. A new one ends those that are out."`
 	CapabilityLifetime time.Duration `help:"How long the token of a single upload is good, if the upload does not live longer." default:"12h"`
 }
@@ -65,6 +66,9 @@ func (c Config) Validate() error {
 	}
 	if c.JWKSURL != "" && c.JWKSTimeout <= 0 {
 		wrong("jwks-timeout: %s is not positive", c.JWKSTimeout)
+	}
+	if c.APIKeyCache < 0 {
+		wrong("api-key-cache: %s is negative", c.APIKeyCache)
 	}
 	if c.CapabilityLifetime < time.Minute {
 		wrong("capability-lifetime: %s is less than 1m", c.CapabilityLifetime)
