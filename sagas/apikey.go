@@ -30,7 +30,7 @@ func (k APIKey) Good(at time.Time) bool {
 }
 
 const (
-	apiKeyColumns = `id, tenant, owner, name, hash, created_at, last_used_at, expires_at, revoked_at`
+	apiKeyColumns = `id, tenant, owner, name, hash, created_at, last_used_at, expires_at, revoked_at` //nolint:gosec // names, not secrets
 
 	addAPIKeySQL = `
 INSERT INTO api_keys (id, tenant, owner, name, hash, expires_at)
@@ -39,7 +39,7 @@ RETURNING ` + apiKeyColumns
 
 	readAPIKeySQL   = `SELECT ` + apiKeyColumns + ` FROM api_keys WHERE id = @id`
 	listAPIKeysSQL  = `SELECT ` + apiKeyColumns + ` FROM api_keys WHERE @tenant = '' OR tenant = @tenant ORDER BY tenant, owner, created_at, id`
-	useAPIKeySQL    = `UPDATE api_keys SET last_used_at = now() WHERE id = @id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')`
+	useAPIKeySQL    = `UPDATE api_keys SET last_used_at = now() WHERE id = @id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')` //nolint:gosec // as above
 	revokeAPIKeySQL = `UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = @id RETURNING ` + apiKeyColumns
 )
 

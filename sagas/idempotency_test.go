@@ -42,13 +42,13 @@ func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	s := sagatest.Store(t)
 	first, second := keyClaim("acme", "alice", "body"), keyClaim("acme", "alice", "body")
+	strangers := []sagas.KeyClaim{keyClaim("acme", "bob", "b"), keyClaim("rival", "alice", "b")}
+	wantClaimed(t, s, strangers[0], longLease)
 	wantClaimed(t, s, first, longLease)
 	wantClaimed(t, s, first, longLease) // as when the reply to it was lost
 	wantNotClaimed(t, s, second, sagas.ErrInFlight)
 	wantNotClaimed(t, s, keyClaim("acme", "alice", "other body"), sagas.ErrReused)
-	for _, stranger := range []sagas.KeyClaim{keyClaim("acme", "bob", "b"), keyClaim("rival", "alice", "b")} {
-		wantClaimed(t, s, stranger, longLease)
-	}
+	wantClaimed(t, s, strangers[1], longLease)
 
 	if err := s.AnswerKey(t.Context(), second, []byte("x"), time.Hour); !errors.Is(err, sagas.ErrClaimLost) {
 		t.Errorf("answered without a claim: %v", err)

@@ -54,6 +54,7 @@ type Beginning struct {
 	Declared Content
 	Metadata map[string]string
 	Lifetime time.Duration // from now until it expires if nothing arrives
+	Quota    Quota         // what the tenant may have in flight, this upload included
 
 	// Multipart is the plan of MethodMultipart, as yet without an UploadID; zero otherwise.
 	Multipart Multipart
@@ -67,7 +68,7 @@ func (b Beginning) matches(u Upload) bool {
 		bytes.Equal(u.Declared.SHA256, b.Declared.SHA256) && u.Multipart == b.Multipart
 }
 
-// Begin writes the saga and the first row of its history in one statement. When the connection is lost before
+// Begin writes the saga and the first row of its history in one statement, or returns ErrTooManyInFlight. When the connection is lost before
 // the reply comes, it finds out whether the statement was committed.
 func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 	if b.Metadata == nil {
@@ -86,7 +87,7 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 		"lifetime":    b.Lifetime, "worker": s.worker,
 	}
 	u, err := retry(ctx, func(unsure bool) (Upload, error) {
-		u, err := s.one(ctx, beginSQL, args)
+		u, err := s.begin(ctx, b, args)
 		if unsure && isDuplicate(err) {
 			began, lookErr := s.one(ctx, loadSQL, args)
 			if errors.Is(lookErr, ErrNotFound) || lookErr == nil && !b.matches(began) {
@@ -254,7 +255,16 @@ func (s *Store) read(ctx context.Context, where string, args pgx.NamedArgs) (Upl
 
 // one runs a statement that yields at most one upload.
 func (s *Store) one(ctx context.Context, sql string, args pgx.NamedArgs) (Upload, error) {
-	rows, err := s.pool.Query(ctx, sql, args)
+	return one(ctx, s.pool, sql, args)
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func one(ctx context.Context, q querier, sql string, args pgx.NamedArgs) (Upload, error) {
+	rows, err := q.Query(ctx, sql, args)
 	if err != nil {
 		return Upload{}, err
 	}

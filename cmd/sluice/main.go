@@ -36,6 +36,7 @@ type program struct {
 	DLQ     dlqCommand     `cmd:"" name:"dlq" help:"Look after the dead-letter queues."`
 	Saga    sagaCommand    `cmd:"" help:"Look at and move single uploads, whoever owns them."`
 	APIKey  apiKeyCommand  `cmd:"" name:"apikey" help:"Make, list and revoke keys for programs that call the API."`
+	Limits  limitsCommand  `cmd:"" help:"Show, set and clear what single tenants may do."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine what Sluice stands on, and say how to put right what is wrong."`
 
 	Tagged tagged `embed:""`

@@ -38,7 +38,7 @@ func startAPI(t *testing.T) (url, token string) {
 	changes, _ := sagatest.Changes(t, pool)
 	h, err := api.New(t.Context(), api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com",
-		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second,
+		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
 		Auth:         auth.Config{JWTSecret: testSecret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		AllowedTypes: []string{"image/jpeg", "image/png"}, MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,

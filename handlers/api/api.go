@@ -56,6 +56,7 @@ type server struct {
 	config     Config
 	auth       *auth.Authenticator
 	sealer     *auth.Sealer
+	tenants    *tenants
 	sameOrigin *http.CrossOriginProtection
 	store      *sagas.Store
 	changes    *sagas.Changes
@@ -94,7 +95,7 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("registering the api's metrics: %w", err)
 	}
 	s := &server{
-		config: c, auth: authenticator, sealer: sealer, sameOrigin: sameOrigin,
+		config: c, auth: authenticator, sealer: sealer, tenants: newTenants(c, d.Store), sameOrigin: sameOrigin,
 		store: d.Store, changes: d.Changes, objects: d.Objects, confirm: d.Confirm, cancel: d.Cancel, checks: d.Checks,
 		metrics: m, log: d.Log,
 	}

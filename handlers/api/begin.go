@@ -26,7 +26,7 @@ type beginOutput struct {
 
 // beginUpload hands out permission for exactly the file that was declared.
 func (s *server) beginUpload(ctx context.Context, in *beginInput) (*beginOutput, error) {
-	d, err := s.declared(in.Body)
+	d, err := s.declared(in.Body, callOf(ctx).limits)
 	if err != nil {
 		return nil, err
 	}
@@ -151,9 +151,10 @@ func (s *server) record(ctx context.Context, b sagas.Beginning) (sagas.Upload, e
 	if err := failpoint.Hit("api.begin", "before"); err != nil {
 		return sagas.Upload{}, err
 	}
+	b.Quota = callOf(ctx).limits.quota
 	u, err := s.store.Begin(ctx, b)
 	if err := errors.Join(err, failpoint.Hit("api.begin", "after")); err != nil {
-		return u, err
+		return u, crowded(err, b.Quota)
 	}
 	callOf(ctx).uploadID = u.ID
 	s.metrics.presigned.WithLabelValues(string(u.Method)).Inc()

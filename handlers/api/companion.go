@@ -39,7 +39,7 @@ const sizeNote = "size"
 
 // companionDeclaration is what Uppy says of a file, checked. Its notes repeat the name and the type, and may be null,
 // which version 6 spells out in a query.
-func (s *server) companionDeclaration(filename, contentType string, method sagas.Method, notes map[string]string) (declaration, error) {
+func (s *server) companionDeclaration(l limits, filename, contentType string, method sagas.Method, notes map[string]string) (declaration, error) {
 	metadata := maps.Clone(notes)
 	maps.DeleteFunc(metadata, func(name, value string) bool {
 		return value == "null" || name == "name" && value == filename || name == "type" && value == contentType
@@ -54,7 +54,7 @@ func (s *server) companionDeclaration(filename, contentType string, method sagas
 		n.Size = size
 		delete(metadata, sizeNote)
 	}
-	return s.checked(n, sized)
+	return s.checked(n, l, sized)
 }
 
 type companionParamsInput struct {
@@ -80,7 +80,7 @@ func (s *server) companionParams(ctx context.Context, in *companionParamsInput) 
 	if !s.objects.Supports(method) {
 		method = sagas.MethodPut
 	}
-	d, err := s.companionDeclaration(in.Filename, in.Type, method, in.Metadata)
+	d, err := s.companionDeclaration(callOf(ctx).limits, in.Filename, in.Type, method, in.Metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ type companionStartOutput struct {
 
 // companionStart begins an upload in as many parts as the client will send, of sizes that it chooses.
 func (s *server) companionStart(ctx context.Context, in *companionStartInput) (*companionStartOutput, error) {
-	d, err := s.companionDeclaration(in.Body.Filename, in.Body.Type, sagas.MethodMultipart, texts(in.Body.Metadata))
+	d, err := s.companionDeclaration(callOf(ctx).limits, in.Body.Filename, in.Body.Type, sagas.MethodMultipart, texts(in.Body.Metadata))
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func (s *server) join(ctx context.Context, u sagas.Upload, listed []storage.Part
 	if err != nil {
 		return err
 	}
-	if err := s.checkStored(u, stored, listed); err != nil {
+	if err := s.checkStored(u, stored, listed, callOf(ctx).limits.maxSize); err != nil {
 		return err
 	}
 	_, err = s.objects.CompleteMultipart(ctx, u.Key, u.Multipart.UploadID, stored)

@@ -63,7 +63,7 @@ func TestPartsAreComparedWithThePlan(t *testing.T) {
 		"more than is allowed":   {loose, resized(2, partSize+1), nil, "too_large", "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := s.checkStored(c.u, c.stored, c.listed)
+			err := s.checkStored(c.u, c.stored, c.listed, s.config.MaxSize)
 			if c.code == "" {
 				if err != nil {
 					t.Errorf("refused: %v", err)

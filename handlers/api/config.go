@@ -26,6 +26,12 @@ const (
 	maxSigned = 7 * 24 * time.Hour // what SigV4 allows a presigned URL
 )
 
+// MaxRate is the most requests a second that a limit can name.
+const MaxRate = 1e6
+
+// Types lists the media types that Sluice can handle.
+func Types() []string { return slices.Sorted(maps.Keys(extensions)) }
+
 // Config is how the API listens, whom it lets in and what it hands out.
 type Config struct {
 	Listen              string        `help:"Address to listen on." default:"127.0.0.1:8080"`
@@ -42,6 +48,10 @@ type Config struct {
 	MultipartLifetime   time.Duration `help:"How long a client has to send all parts of a file, from its beginning to its completion. Signing more parts does not extend it." default:"24h"`
 	Heartbeat           time.Duration `help:"How often a stream of events shows that it lives while nothing happens." default:"15s"`
 	StreamTimeout       time.Duration `help:"How long the reader of a stream may take to receive an event." default:"10s"`
+	RateLimit           float64       `help:"Requests a second that a tenant may make to one process of the API, a second's worth of them at once; 0 for no limit." default:"0"`
+	MaxFilesInFlight    int64         `help:"Files that a tenant may have on their way at once; 0 for no limit." default:"0"`
+	MaxBytesInFlight    int64         `help:"Bytes that a tenant may have on their way at once, as declared; 0 for no limit." default:"0"`
+	LimitsCache         time.Duration `help:"How long limits that are set for a tenant are remembered: changed ones apply after that." default:"5s"`
 	IdempotencyLifetime time.Duration `help:"How long the answer to a request with an Idempotency-Key is kept." default:"24h"`
 	IdempotencyLease    time.Duration `help:"How long such a request may take; after that it may be made again, as when the process that answered it has died." default:"30s"`
 
@@ -72,7 +82,7 @@ func (c Config) Validate() error {
 	}
 	for _, t := range c.AllowedTypes {
 		if extensions[t] == "" {
-			wrong("allowed-types: %q is not one of %s", t, strings.Join(slices.Sorted(maps.Keys(extensions)), ", "))
+			wrong("allowed-types: %q is not one of %s", t, strings.Join(Types(), ", "))
 		}
 	}
 	if c.MaxSize < 1 || c.MaxSize > storage.MaxObject {
@@ -98,6 +108,18 @@ func (c Config) Validate() error {
 	}
 	if c.StreamTimeout <= 0 {
 		wrong("stream-timeout: %s is not positive", c.StreamTimeout)
+	}
+	if !(c.RateLimit >= 0 && c.RateLimit <= MaxRate) {
+		wrong("rate-limit: %g is not between 0 and %g", c.RateLimit, float64(MaxRate))
+	}
+	if c.MaxFilesInFlight < 0 {
+		wrong("max-files-in-flight: %d is negative", c.MaxFilesInFlight)
+	}
+	if c.MaxBytesInFlight < 0 {
+		wrong("max-bytes-in-flight: %d is negative", c.MaxBytesInFlight)
+	}
+	if c.LimitsCache < 0 {
+		wrong("limits-cache: %s is negative", c.LimitsCache)
 	}
 	if c.IdempotencyLifetime < time.Minute {
 		wrong("idempotency-lifetime: %s is less than 1m", c.IdempotencyLifetime)

@@ -35,10 +35,12 @@ type declaration struct {
 
 // declared checks a request. All faults of form are reported at once; what is refused by policy has a code of
 // its own.
-func (s *server) declared(n v1.NewUpload) (declaration, error) { return s.checked(n, true) }
+func (s *server) declared(n v1.NewUpload, l limits) (declaration, error) {
+	return s.checked(n, l, true)
+}
 
 // checked is declared for what may leave the size open, unless it is sized.
-func (s *server) checked(n v1.NewUpload, sized bool) (declaration, error) {
+func (s *server) checked(n v1.NewUpload, l limits, sized bool) (declaration, error) {
 	var faults []v1.Fault
 	wrong := func(location, message string) {
 		faults = append(faults, v1.Fault{Location: location, Message: message})
@@ -68,11 +70,11 @@ func (s *server) checked(n v1.NewUpload, sized bool) (declaration, error) {
 		return declaration{}, invalid.faulty(faults)
 	}
 
-	if !slices.Contains(s.config.AllowedTypes, n.ContentType) {
-		return declaration{}, typeNotAllowed.because("Only %s are accepted.", strings.Join(s.config.AllowedTypes, ", "))
+	if !slices.Contains(l.types, n.ContentType) {
+		return declaration{}, typeNotAllowed.because("Only %s are accepted.", strings.Join(l.types, ", "))
 	}
-	if n.Size > s.config.MaxSize {
-		return declaration{}, tooLarge.because("Files may have at most %d bytes.", s.config.MaxSize)
+	if n.Size > l.maxSize {
+		return declaration{}, tooLarge.because("Files may have at most %d bytes.", l.maxSize)
 	}
 	method, err := s.method(sagas.Method(n.Method), n.Size)
 	if err != nil {

@@ -160,7 +160,7 @@ func FuzzDeclared(f *testing.F) {
 		d, err := s.declared(v1.NewUpload{
 			Filename: filename, ContentType: contentType, Size: size, SHA256: sum, Method: method,
 			Metadata: map[string]string{name: value},
-		})
+		}, newTenants(s.config, nil).defaults)
 		if err != nil {
 			return
 		}

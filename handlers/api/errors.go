@@ -41,6 +41,8 @@ var (
 	notFound         = kind{http.StatusNotFound, "not_found", "There is no such upload."}
 	noRoute          = kind{http.StatusNotFound, "not_found", "There is nothing at this path."}
 	methodNotAllowed = kind{http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take this method."}
+	rateLimited      = kind{http.StatusTooManyRequests, "rate_limited", "Your tenant makes too many requests. Try again later."}
+	tooManyInFlight  = kind{http.StatusTooManyRequests, "too_many_in_flight", "Your tenant has too much on its way. Try again when some of it has arrived."}
 	keyInvalid       = kind{http.StatusBadRequest, "idempotency_key_invalid", "The idempotency key cannot be read."}
 	keyInFlight      = kind{http.StatusConflict, "idempotency_key_in_flight", "A request with this idempotency key is being answered. Try again."}
 	keyReused        = kind{http.StatusUnprocessableEntity, "idempotency_key_reused", "Another request came with this idempotency key."}
@@ -124,6 +126,7 @@ func (s *server) explain(ctx context.Context, err error) *problem {
 	var p *problem
 	switch {
 	case errors.As(err, &p):
+		s.metrics.refused.WithLabelValues(p.Code).Inc()
 		return p
 	case ctx.Err() != nil:
 		return clientGone.problem()

@@ -41,8 +41,8 @@ func isOnceOnly(op huma.Operation) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == idempotencyHeader })
 }
 
-// answer is a response as it is kept.
-type answer struct {
+// keptAnswer is a response as it is kept.
+type keptAnswer struct {
 	Status int         `json:"status"`
 	Header http.Header `json:"header"`
 	Body   []byte      `json:"body"`
@@ -90,7 +90,7 @@ func (s *server) answerOnce(ctx huma.Context, claim sagas.KeyClaim, next func(hu
 	defer cancel()
 	held := &heldContext{humaContext: huma.WithContext(ctx, working), header: http.Header{}}
 	next(held)
-	a := answer{Status: held.status, Header: held.header, Body: held.body.Bytes()}
+	a := keptAnswer{Status: held.status, Header: held.header, Body: held.body.Bytes()}
 	if a.Status/100 != 2 {
 		if err := s.store.ReleaseKey(working, claim); err != nil {
 			s.log.WarnContext(working, "an idempotency key stays claimed until its lease ends", "error", err)
@@ -116,7 +116,7 @@ func (s *server) replay(ctx huma.Context, claim sagas.KeyClaim, kept []byte) err
 	if err != nil {
 		return fmt.Errorf("opening a kept answer: %w", err)
 	}
-	var a answer
+	var a keptAnswer
 	if err := json.Unmarshal(data, &a); err != nil {
 		return fmt.Errorf("decoding a kept answer: %w", err)
 	}
@@ -124,7 +124,7 @@ func (s *server) replay(ctx huma.Context, claim sagas.KeyClaim, kept []byte) err
 	return a.send(ctx)
 }
 
-func (a answer) send(ctx huma.Context) error {
+func (a keptAnswer) send(ctx huma.Context) error {
 	for name, values := range a.Header {
 		for _, value := range values {
 			ctx.SetHeader(name, value)

@@ -13,6 +13,7 @@ type metrics struct {
 	parts     prometheus.Counter
 	completed *prometheus.CounterVec // method
 	streams   prometheus.Gauge
+	refused   *prometheus.CounterVec // reason
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -36,8 +37,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_event_streams", Help: "Streams of events that are open.",
 		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_refused_total", Help: "Requests that were well formed and refused, by the code of the problem.",
+		}, []string{"reason"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.presigned, m.parts, m.completed, m.streams} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.presigned, m.parts, m.completed, m.streams, m.refused} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

@@ -22,6 +22,7 @@ import (
 type call struct {
 	requestID string
 	principal auth.Principal
+	limits    limits // of the principal's tenant
 	uploadID  uuid.UUID
 	waited    bool // for a change: how long says nothing about the server
 }

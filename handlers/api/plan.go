@@ -33,8 +33,8 @@ func checkListed(u sagas.Upload, listed []storage.Part) error {
 }
 
 // checkStored compares the parts that S3 has with the plan and, where the client has listed any, with its list, whose
-// form was checked.
-func (s *server) checkStored(u sagas.Upload, stored, listed []storage.Part) error {
+// form was checked. A file of any size, which was not declared, may have maxSize bytes.
+func (s *server) checkStored(u sagas.Upload, stored, listed []storage.Part, maxSize int64) error {
 	plan, has := planOf(u), map[int]storage.Part{}
 	var misfits []v1.Fault
 	var total int64
@@ -62,8 +62,8 @@ func (s *server) checkStored(u sagas.Upload, stored, listed []storage.Part) erro
 		return absent(missing, u.Multipart.PartCount, "is missing", "%d of %d parts are missing: %s.")
 	case len(misfits) > 0:
 		return partSizeMismatch.faulty(misfits[:min(len(misfits), maxFaults)])
-	case total > s.config.MaxSize && u.Declared.Size == 0:
-		return tooLarge.because("Files may have at most %d bytes.", s.config.MaxSize)
+	case total > maxSize && u.Declared.Size == 0:
+		return tooLarge.because("Files may have at most %d bytes.", maxSize)
 	case len(listed) > 0:
 		return compare(has, listed, u.Multipart.PartCount)
 	}

@@ -29,7 +29,7 @@ func (s *server) routes() {
 		Description: "Answers with presigned requests, which the client sends to object storage itself: one PUT, one POST of a " +
 			"form, or one PUT for each part of the file. The declared type, size and SHA-256 are signed into them. A PUT works " +
 			"once. The SHA-256 of a file that comes in parts is compared when all of it has arrived.",
-	}, s.beginUpload, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, bodyTooLarge, unsupportedBody)
+	}, s.beginUpload, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, tooManyInFlight, bodyTooLarge, unsupportedBody)
 
 	register(s, huma.Operation{
 		OperationID: "sign-parts", Method: http.MethodPost, Path: "/v1/uploads/{id}/parts",
@@ -103,7 +103,7 @@ func (s *server) routes() {
 	register(s, huma.Operation{
 		OperationID: "get-upload-url", Method: http.MethodPost, Path: "/get-upload-url",
 		Summary: "Ask for a URL to upload to", Tags: []string{simpleTag}, Security: anyone, Parameters: onceOnly,
-	}, s.getUploadURL, malformed)
+	}, s.getUploadURL, malformed, tooManyInFlight)
 
 	register(s, huma.Operation{
 		OperationID: "confirm-upload", Method: http.MethodPost, Path: "/confirm-upload",
@@ -113,7 +113,7 @@ func (s *server) routes() {
 	register(s, huma.Operation{
 		OperationID: "start-multipart", Method: http.MethodPost, Path: "/start-multipart",
 		Summary: "Ask for URLs to upload the parts of a file to", Tags: []string{simpleTag}, Security: anyone, Parameters: onceOnly,
-	}, s.startSimpleMultipart, malformed)
+	}, s.startSimpleMultipart, malformed, tooManyInFlight)
 
 	register(s, huma.Operation{
 		OperationID: "complete-multipart", Method: http.MethodPost, Path: "/complete-multipart", MaxBodyBytes: maxPartList,
@@ -152,8 +152,8 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	}
 	op.Middlewares = append(op.Middlewares, uncached)
 	if len(op.Security) > 0 {
-		op.Middlewares = append(op.Middlewares, s.authenticated)
-		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly)
+		op.Middlewares = append(op.Middlewares, s.authenticated, s.limited)
+		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly, rateLimited)
 		if !accepts(op.Security, capabilityScheme) {
 			fails = append(fails, tokenScope)
 		}

@@ -74,7 +74,7 @@ func (s *server) getUploadURL(ctx context.Context, in *getURLInput) (*getURLOutp
 	if message := checkFilename(in.Body.Filename); message != "" {
 		return nil, malformed.because("filename: %s", message)
 	}
-	if !slices.Contains(s.config.AllowedTypes, in.Body.ContentType) {
+	if !slices.Contains(callOf(ctx).limits.types, in.Body.ContentType) {
 		return nil, malformed.because("File type not allowed")
 	}
 	d := declaration{filename: in.Body.Filename, content: sagas.Content{Type: in.Body.ContentType}, method: sagas.MethodPut}

@@ -32,7 +32,7 @@ func (s *server) startSimpleMultipart(ctx context.Context, in *startMultipartInp
 	if message := checkFilename(name); message != "" {
 		return nil, malformed.because("key: %s", message)
 	}
-	if !slices.Contains(s.config.AllowedTypes, in.Body.ContentType) {
+	if !slices.Contains(callOf(ctx).limits.types, in.Body.ContentType) {
 		return nil, malformed.because("File type not allowed")
 	}
 	d := declaration{filename: name, content: sagas.Content{Type: in.Body.ContentType}, method: sagas.MethodMultipart}

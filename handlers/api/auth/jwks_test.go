@@ -100,13 +100,16 @@ func TestKeysOfAnIdentityProvider(t *testing.T) {
 func TestOnlyWhatIsConfiguredIsBelieved(t *testing.T) {
 	rs := rsaKey(t)
 	i := newIssuer(t)
-	i.publishes(t, map[string]any{"rs": rs})
+	symmetric := []byte("a symmetric key that should never be in a JWK set")
+	i.publishes(t, map[string]any{"rs": rs, "oct": symmetric})
 	c := testConfig()
 	c.JWTSecret, c.CapabilitySecret, c.JWKSURL = "", secret, i.URL
 	onlySet := newAuthenticator(t, c)
 	wantGood(t, onlySet, sign(t, jwt.SigningMethodRS256, "rs", rs, nil))
 	wantRefused(t, onlySet, sign(t, jwt.SigningMethodHS256, "", []byte(secret), nil), Invalid)
 	wantRefused(t, onlySet, sign(t, jwt.SigningMethodHS256, "", []byte{}, nil), Invalid)
+
+	wantRefused(t, onlySet, sign(t, jwt.SigningMethodHS256, "oct", symmetric, nil), Invalid)
 
 	onlySecret := newAuthenticator(t, testConfig())
 	wantGood(t, onlySecret, sign(t, jwt.SigningMethodHS256, "", []byte(secret), nil))

@@ -51,7 +51,7 @@ func newTestBundle(t *testing.T) *testBundle {
 	changes, _ := sagatest.Changes(t, pool)
 	h, err := api.New(t.Context(), api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", AllowedTypes: []string{"image/jpeg"},
-		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second,
+		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
 		Auth:    auth.Config{JWTSecret: secret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluice-media/sluice/sagas"
+)
+
+func (b *testBundle) setLimits(l sagas.Limits) {
+	b.t.Helper()
+	if _, err := b.store.SetLimits(b.t.Context(), l); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.RateLimit = 0.5 })
+	if res := b.call("GET", "/v1/uploads", "", b.as(b.token)...); res.status != http.StatusOK {
+		t.Fatalf("%d %s", res.status, res.body)
+	}
+	res := b.call("GET", "/v1/uploads", "", b.as(token(t, "acme", "bob"))...) // the tenant counts, not the subject
+	wantProblem(t, res, http.StatusTooManyRequests, "rate_limited")
+	if wait, err := strconv.Atoi(res.header.Get("Retry-After")); err != nil || wait < 1 || wait > 2 {
+		t.Errorf("Retry-After: %q", res.header.Get("Retry-After"))
+	}
+	if res := b.call("GET", "/v1/uploads", "", b.as(token(t, "rival", "alice"))...); res.status != http.StatusOK {
+		t.Errorf("another tenant: %d %s", res.status, res.body)
+	}
+	wantProblem(t, b.call("GET", "/v1/uploads", ""), http.StatusUnauthorized, "token_missing")
+	if res := b.call("GET", "/healthz", ""); res.status != http.StatusOK {
+		t.Errorf("/healthz: %d", res.status)
+	}
+	metrics := string(b.call("GET", "/metrics", "").body)
+	for _, want := range []string{`sluice_refused_total{reason="rate_limited"} 1`, `sluice_refused_total{reason="token_missing"} 1`} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+func TestRequestsOfASecondMayComeAtOnce(t *testing.T) {
+	tenants, now := newTenants(testConfig(), nil), time.Now()
+	for _, c := range []struct {
+		tenant    string
+		perSecond float64
+		after     time.Duration
+		want      int // of 1000 requests
+	}{
+		{"none", 0, 0, 1000},
+		{"acme", 5, 0, 5},
+		{"rival", 5, 0, 5},
+		{"acme", 5, 399 * time.Millisecond, 1},
+		{"acme", 5, time.Hour, 5},
+		{"acme", 100, 0, 0}, // a new limit brings no new second's worth
+		{"acme", 100, 20 * time.Millisecond, 2},
+		{"slow", 0.1, 0, 1},
+		{"slow", 0.1, 9 * time.Second, 0},
+	} {
+		now = now.Add(c.after)
+		passed := 0
+		for range 1000 {
+			if tenants.wait(c.tenant, c.perSecond, now) == 0 {
+				passed++
+			}
+		}
+		if passed != c.want {
+			t.Errorf("%+v: %d passed", c, passed)
+		}
+	}
+}
+
+func TestWhatIsInFlightIsLimited(t *testing.T) {
+	const requests = 20
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.MaxFilesInFlight = 3 })
+	var begun, refused atomic.Int32
+	var wg sync.WaitGroup
+	for range requests {
+		wg.Go(func() {
+			res := b.call("POST", "/v1/uploads", declaring(picture), b.as(b.token)...)
+			switch {
+			case res.status == http.StatusCreated:
+				begun.Add(1)
+			case res.status == http.StatusTooManyRequests && strings.Contains(string(res.body), `"too_many_in_flight"`) && res.header.Get("Retry-After") != "":
+				refused.Add(1)
+			default:
+				t.Errorf("%d %s", res.status, res.body)
+			}
+		})
+	}
+	wg.Wait()
+	if begun.Load() != 3 || refused.Load() != requests-3 {
+		t.Errorf("%d begun, %d refused", begun.Load(), refused.Load())
+	}
+	b.wantUploads(3)
+	for path, body := range map[string]string{
+		"/get-upload-url":  `{"filename":"a.jpg","contentType":"image/jpeg"}`,
+		"/start-multipart": `{"contentType":"image/jpeg","partCount":2}`,
+	} {
+		wantSimpleError(t, b.call("POST", path, body, b.as(b.token)...), http.StatusTooManyRequests, "At most 3 files may be on their way at once.")
+	}
+	// One that is refused is not remembered under its key.
+	wantProblem(t, b.call("POST", "/v1/uploads", declaring(picture), b.withKey("k")...), http.StatusTooManyRequests, "too_many_in_flight")
+	if _, err := b.pool.Exec(t.Context(), "UPDATE uploads SET state = 'ready'"); err != nil {
+		t.Fatal(err)
+	}
+	if res := b.call("POST", "/v1/uploads", declaring(picture), b.withKey("k")...); res.status != http.StatusCreated {
+		t.Errorf("%d %s", res.status, res.body)
+	}
+}
+
+func TestBytesInFlightAreLimited(t *testing.T) {
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.MaxBytesInFlight = 2*int64(len(picture)) - 1 })
+	b.begin(declaring(picture))
+	wantProblem(t, b.call("POST", "/v1/uploads", declaring(picture), b.as(b.token)...), http.StatusTooManyRequests, "too_many_in_flight")
+	b.wantUploads(1)
+}
+
+func TestATenantHasLimitsOfItsOwn(t *testing.T) {
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.MaxFilesInFlight, c.LimitsCache = 1, 50*time.Millisecond })
+	size, none := int64(len(picture)-1), int64(0)
+	b.setLimits(sagas.Limits{Tenant: "small", MaxSize: &size})
+	b.setLimits(sagas.Limits{Tenant: "png", AllowedTypes: []string{"image/png", "text/html"}})
+	b.setLimits(sagas.Limits{Tenant: "big", FilesInFlight: &none})
+	begin := func(tenant, body string) response {
+		return b.call("POST", "/v1/uploads", body, b.as(token(t, tenant, "alice"))...)
+	}
+	wantProblem(t, begin("small", declaring(picture)), http.StatusRequestEntityTooLarge, "too_large")
+	wantProblem(t, begin("png", declaring(picture)), http.StatusUnprocessableEntity, "type_not_allowed")
+	wantProblem(t, begin("png", strings.Replace(declaring(picture), "image/jpeg", "text/html", 1)), http.StatusUnprocessableEntity, "type_not_allowed")
+	wantSimpleError(t, b.call("POST", "/get-upload-url", `{"filename":"a.jpg","contentType":"image/jpeg"}`, b.as(token(t, "png", "alice"))...),
+		http.StatusBadRequest, "File type not allowed")
+	for range 2 {
+		if res := begin("big", declaring(picture)); res.status != http.StatusCreated {
+			t.Errorf("%d %s", res.status, res.body)
+		}
+	}
+	if res := begin("acme", declaring(picture)); res.status != http.StatusCreated {
+		t.Errorf("%d %s", res.status, res.body)
+	}
+	wantProblem(t, begin("acme", declaring(picture)), http.StatusTooManyRequests, "too_many_in_flight")
+
+	two := int64(2)
+	b.setLimits(sagas.Limits{Tenant: "acme", FilesInFlight: &two})
+	b.eventually(func() bool { return begin("acme", declaring(picture)).status == http.StatusCreated })
+	wantProblem(t, begin("acme", declaring(picture)), http.StatusTooManyRequests, "too_many_in_flight")
+}

@@ -1,0 +1,62 @@
+package sagas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrTooManyInFlight reports an upload that its tenant has no room for until others have their outcome.
+var ErrTooManyInFlight = errors.New("the tenant has too much in flight")
+
+// Quota is how much a tenant may have on the line at once, by what was declared. 0 is no limit.
+type Quota struct {
+	Files int64
+	Bytes int64
+}
+
+const (
+	// lockTenantSQL makes the tenant's beginnings wait for each other. What they count must be read by a later
+	// statement, whose snapshot is taken once the lock is held.
+	lockTenantSQL = `SELECT pg_advisory_xact_lock(hashtextextended('sluice in flight ' || @tenant, 0))`
+
+	// inFlightSQL leaves out the upload that is being begun: an earlier try, whose reply was lost, may have written it.
+	inFlightSQL = `
+SELECT count(*), coalesce(sum(greatest(declared_size, observed_size)), 0)::bigint FROM uploads
+WHERE tenant = @tenant AND state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') AND id <> @id`
+)
+
+// begin writes an upload, if the quota allows it. Without a quota that is one statement.
+func (s *Store) begin(ctx context.Context, b Beginning, args pgx.NamedArgs) (u Upload, err error) {
+	if b.Quota == (Quota{}) {
+		return one(ctx, s.pool, beginSQL, args)
+	}
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockTenantSQL, args); err != nil {
+			return err
+		}
+		var used Quota
+		if err := tx.QueryRow(ctx, inFlightSQL, args).Scan(&used.Files, &used.Bytes); err != nil {
+			return err
+		}
+		if err := b.Quota.check(used, b.Declared.Size); err != nil {
+			return err
+		}
+		u, err = one(ctx, tx, beginSQL, args)
+		return err
+	})
+	return u, err
+}
+
+// check says whether there is room for one more file of size bytes.
+func (q Quota) check(used Quota, size int64) error {
+	switch {
+	case q.Files > 0 && used.Files >= q.Files:
+		return fmt.Errorf("%w: %d files of %d", ErrTooManyInFlight, used.Files, q.Files)
+	case q.Bytes > 0 && size > q.Bytes-used.Bytes:
+		return fmt.Errorf("%w: %d bytes of %d, and the file has %d", ErrTooManyInFlight, used.Bytes, q.Bytes, size)
+	}
+	return nil
+}
