@@ -5,6 +5,7 @@
 //	sluice-local exec -- CMD    what Sluice needs, on free ports, while CMD runs; this is how tests are run
 //	sluice-local cloud          the S3 and SQS servers alone
 //	sluice-local chaos          all of it, while everything goes wrong that can
+//	sluice-local mutants        bugs planted in Sluice, to show that chaos finds them
 package main
 
 import (
@@ -23,10 +24,11 @@ import (
 )
 
 type commands struct {
-	Run   runCommand   `cmd:"" help:"Run Sluice and all it needs in the foreground, until Ctrl-C."`
-	Exec  execCommand  `cmd:"" help:"Run a command against what Sluice needs: temporary data, free ports, no Sluice processes."`
-	Cloud cloudCommand `cmd:"" help:"Run the S3 and SQS servers alone, for any client. The root credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
-	Chaos chaosCommand `cmd:"" help:"Upload through Sluice while its processes die and its network fails, and judge what comes of it."`
+	Run     runCommand     `cmd:"" help:"Run Sluice and all it needs in the foreground, until Ctrl-C."`
+	Exec    execCommand    `cmd:"" help:"Run a command against what Sluice needs: temporary data, free ports, no Sluice processes."`
+	Cloud   cloudCommand   `cmd:"" help:"Run the S3 and SQS servers alone, for any client. The root credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
+	Chaos   chaosCommand   `cmd:"" help:"Upload through Sluice while its processes die and its network fails, and judge what comes of it."`
+	Mutants mutantsCommand `cmd:"" help:"Plant bugs in Sluice and show that a chaos run catches each."`
 }
 
 // statusError says all there is to say by the status of the process.

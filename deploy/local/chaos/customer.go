@@ -29,7 +29,7 @@ const (
 )
 
 // tardy are the customers whose uploads end by expiring. They come first, or everybody would wait for them.
-func tardy() []string { return []string{cheat, idler, quitter} }
+func tardy() []string { return []string{cheat, idler, quitter, deserter} }
 
 const (
 	// sendFor is how long a customer tries to send, which is less than its permission lasts.
@@ -54,6 +54,7 @@ func (c *customers) serve(ctx context.Context, kind string, dice *rand.Rand) err
 	act, known := map[string]func(context.Context, string, *rand.Rand) error{
 		honest: c.upload, silent: c.upload, insister: c.upload, infectious: c.upload, liar: c.upload, damager: c.upload,
 		cheat: c.overcharge, idler: c.idle, quitter: c.quit, swapper: c.swap,
+		poster: c.post, piecemeal: c.sendParts, deserter: c.sendParts, repenter: c.repent,
 	}[kind]
 	if !known {
 		return fmt.Errorf("there are no customers of the kind %q", kind)
@@ -66,6 +67,11 @@ func (c *customers) serve(ctx context.Context, kind string, dice *rand.Rand) err
 
 // upload is the usual way.
 func (c *customers) upload(ctx context.Context, kind string, dice *rand.Rand) error {
+	return c.uploadAnd(ctx, kind, dice, func(string) error { return nil })
+}
+
+// uploadAnd goes on with what is to be done after the usual way.
+func (c *customers) uploadAnd(ctx context.Context, kind string, dice *rand.Rand, then func(id string) error) error {
 	f, err := c.fileOf(kind, dice)
 	if err != nil {
 		return err
@@ -80,7 +86,7 @@ func (c *customers) upload(ctx context.Context, kind string, dice *rand.Rand) er
 		c.send(ctx, id, p, f)
 	}
 	if !accepted || kind == silent {
-		return nil
+		return then(id)
 	}
 	repeats := 1
 	if kind == insister {
@@ -89,7 +95,7 @@ func (c *customers) upload(ctx context.Context, kind string, dice *rand.Rand) er
 	for range repeats {
 		c.complete(ctx, id)
 	}
-	return nil
+	return then(id)
 }
 
 func (c *customers) fileOf(kind string, dice *rand.Rand) (file, error) {
@@ -105,11 +111,15 @@ func (c *customers) fileOf(kind string, dice *rand.Rand) (file, error) {
 	}
 }
 
-// begin asks for permission to send f and opens the receipt.
+// begin asks for permission to PUT f and opens the receipt.
 func (c *customers) begin(ctx context.Context, kind string, f file) (string, permission, error) {
+	return c.beginBy(ctx, kind, "put", f)
+}
+
+func (c *customers) beginBy(ctx context.Context, kind, method string, f file) (string, permission, error) {
 	ctx, cancel := context.WithTimeout(ctx, talkFor)
 	defer cancel()
-	asked := map[string]any{"filename": kind + ".jpg", "content_type": photoType, "size": len(f.body)}
+	asked := map[string]any{"filename": kind + ".jpg", "content_type": photoType, "size": len(f.body), "method": method}
 	var begun struct {
 		Seen
 		Upload permission `json:"upload"`
@@ -117,7 +127,7 @@ func (c *customers) begin(ctx context.Context, kind string, f file) (string, per
 	if err := c.door.call(ctx, http.MethodPost, "/v1/uploads", asked, &begun); err != nil {
 		return "", permission{}, err
 	}
-	key, err := c.keyOf(begun.Upload.URL)
+	key, err := c.keyOf(begun.Upload)
 	if err != nil {
 		return "", permission{}, err
 	}
@@ -125,8 +135,15 @@ func (c *customers) begin(ctx context.Context, kind string, f file) (string, per
 	return begun.ID, begun.Upload, nil
 }
 
-// keyOf reads an object's key from a presigned URL.
-func (c *customers) keyOf(presigned string) (string, error) {
+// keyOf reads an object's key from the permission to send it.
+func (c *customers) keyOf(p permission) (string, error) {
+	presigned := p.URL
+	switch {
+	case p.Fields["key"] != "":
+		return p.Fields["key"], nil
+	case len(p.Parts) > 0:
+		presigned = p.Parts[0].URL
+	}
 	u, err := url.Parse(presigned)
 	if err != nil {
 		return "", errors.New("the presigned URL is none")
@@ -138,31 +155,15 @@ func (c *customers) keyOf(presigned string) (string, error) {
 	return key, nil
 }
 
-// send tries until S3 accepts or refuses the file, or the permission is about to end.
+// send PUTs the file until S3 accepts or refuses it, or the permission is about to end.
 func (c *customers) send(ctx context.Context, id string, p permission, f file) (accepted bool) {
-	ctx, cancel := context.WithTimeout(ctx, sendFor)
-	defer cancel()
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longPause) {
-		status := c.put(ctx, p, f.body)
-		c.enter(id, f, status)
-		if status == http.StatusOK || status == http.StatusPreconditionFailed {
-			return true
-		}
-		if status >= 400 && status < 500 {
-			return false
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
-	return false
+	return c.persist(ctx, func(ctx context.Context) int { return c.put(ctx, p, f.body) }, func(status int) { c.enter(id, f, status) })
 }
 
 // intend writes into the receipt what will be sent, before anybody can come across it.
 func (c *customers) intend(id string, f file) {
 	c.ledger.note(id, func(r *Receipt) {
-		r.Sent = append(r.Sent, Sending{SHA256: f.sha256(), ETag: f.etag(), Class: f.class, Colour: f.colour})
+		r.Sent = append(r.Sent, Sending{SHA256: f.sha256(), Class: f.class, Colour: f.colour})
 	})
 }
 

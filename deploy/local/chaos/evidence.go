@@ -20,8 +20,6 @@ import (
 
 // Evidence is all that the judge gets to see. Nothing of it comes from Sluice's database, queues, logs or metrics.
 type Evidence struct {
-	// Tidied tells that Sluice empties the incoming bucket.
-	Tidied   bool
 	Receipts []Receipt
 	// Shown is what the API says of each upload at the end, by id. An upload that it does not know is missing.
 	Shown      map[string]Seen

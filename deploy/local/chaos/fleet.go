@@ -151,6 +151,8 @@ func environment(s Stack, p Profile, gates map[string]*gate, secret string) (map
 		"SLUICE_WEBHOOK_SECRET":         secret,
 		"SLUICE_WEBHOOK_TIMEOUT":        "3s",
 		"SLUICE_PRESIGN_LIFETIME":       "20s",
+		"SLUICE_PART_LIFETIME":          "20s",
+		"SLUICE_MULTIPART_LIFETIME":     "30s",
 		"SLUICE_ARRIVAL_GRACE":          "10s",
 		"SLUICE_SWEEP_EVERY":            p.SweepEvery.String(),
 		"SLUICE_SWEEP_ARRIVAL_AGE":      p.ArrivalAge.String(),

@@ -10,16 +10,19 @@ import (
 
 // The checks of the judge.
 const (
-	lost     = "lost"      // S3 accepted it, and Sluice knows nothing of it or says that nothing came
-	stuck    = "stuck"     // it has no outcome in time
-	wrong    = "wrong"     // another outcome or other bytes than it must have
-	leaked   = "leaked"    // something could be read, or lay where the edge reads, that must not get out
-	leftOver = "left over" // an object that belongs to nothing any more
-	untold   = "untold"    // an outcome that was not delivered
-	twice    = "twice"     // something happened twice that may happen once only
+	Lost     = "lost"      // S3 accepted it, and Sluice knows nothing of it or says that nothing came
+	Stuck    = "stuck"     // it has no outcome in time
+	Wrong    = "wrong"     // another outcome or other bytes than it must have
+	Leaked   = "leaked"    // something could be read, or lay where the edge reads, that must not get out
+	LeftOver = "left over" // an object that belongs to nothing any more
+	Untold   = "untold"    // an outcome that was not delivered
+	Twice    = "twice"     // something happened twice that may happen once only
 )
 
-func checks() []string { return []string{lost, stuck, wrong, leaked, leftOver, untold, twice} }
+// Checks lists them.
+func Checks() []string {
+	return []string{Lost, Stuck, Wrong, Leaked, LeftOver, Untold, Twice}
+}
 
 // Finding is one thing that is not as it must be.
 type Finding struct {
@@ -49,18 +52,16 @@ func Judge(e Evidence) []Finding {
 	}
 	j.strangers()
 	for _, s := range e.Sightings {
-		j.find(leaked, s.Upload, "%s could be read at %s (%s)", s.URL, s.At.Format(time.TimeOnly), j.class(s.Upload, s.SHA256))
+		j.find(Leaked, s.Upload, "%s could be read at %s (%s)", s.URL, s.At.Format(time.TimeOnly), j.class(s.Upload, s.SHA256))
 	}
 	for _, o := range e.Media {
 		j.published(o)
 	}
 	for _, o := range e.Incoming {
-		if e.Tidied {
-			j.kept(o)
-		}
+		j.kept(o)
 	}
 	for _, key := range e.Unfinished {
-		j.find(leftOver, j.byKey[key].ID, "a multipart upload of %s is still open", key)
+		j.find(LeftOver, j.byKey[key].ID, "a multipart upload of %s is still open", key)
 	}
 	return j.findings
 }
@@ -82,26 +83,26 @@ func (j *judge) outcome(r Receipt) {
 	seen, found := j.e.Shown[r.ID]
 	switch {
 	case !found && r.Accepted():
-		j.find(lost, r.ID, "S3 accepted it (%s), and the API does not know it", r.Customer)
+		j.find(Lost, r.ID, "S3 accepted it (%s), and the API does not know it", r.Customer)
 		return
 	case !found:
-		j.find(wrong, r.ID, "the API has forgotten it (%s)", r.Customer)
+		j.find(Wrong, r.ID, "the API has forgotten it (%s)", r.Customer)
 		return
 	case !settled(seen.State):
-		j.find(stuck, r.ID, "it still is %s (%s)", seen.State, r.Customer)
+		j.find(Stuck, r.ID, "it still is %s (%s)", seen.State, r.Customer)
 		return
 	case seen.State == "expired" && r.Accepted() && !r.Cancelled:
-		j.find(lost, r.ID, "S3 accepted it (%s), and it expired", r.Customer)
+		j.find(Lost, r.ID, "S3 accepted it (%s), and it expired", r.Customer)
 		return
 	case !slices.Contains(r.outcomes(), seen.State):
-		j.find(wrong, r.ID, "it is %s%s, and must be %s (%s)", seen.State, because(seen), strings.Join(r.outcomes(), " or "), r.Customer)
+		j.find(Wrong, r.ID, "it is %s%s, and must be %s (%s)", seen.State, because(seen), strings.Join(r.outcomes(), " or "), r.Customer)
 		return
 	}
 	if seen.State == good {
 		j.file(r, seen)
 		j.renditions(r, seen)
 	} else if seen.URL != "" || len(seen.Variants) > 0 {
-		j.find(wrong, r.ID, "it is %s and has URLs", seen.State)
+		j.find(Wrong, r.ID, "it is %s and has URLs", seen.State)
 	}
 }
 
@@ -117,39 +118,39 @@ func (j *judge) file(r Receipt, seen Seen) {
 	sent, known := r.sent(seen.SHA256)
 	switch {
 	case !known:
-		j.find(wrong, r.ID, "the SHA-256 that was scanned, %s, is of nothing that was sent", seen.SHA256)
+		j.find(Wrong, r.ID, "the SHA-256 that was scanned, %s, is of nothing that was sent", seen.SHA256)
 	case sent.Class != good:
-		j.find(leaked, r.ID, "it is ready, and what was scanned must become %s", sent.Class)
+		j.find(Leaked, r.ID, "it is ready, and what was scanned must become %s", sent.Class)
 	}
 	view := j.e.Viewed[seen.URL]
 	switch s, sentByCustomer := r.sent(view.SHA256); {
 	case view.Status != 200:
-		j.find(wrong, r.ID, "the edge answers %d for %s", view.Status, seen.URL)
+		j.find(Wrong, r.ID, "the edge answers %d for %s", view.Status, seen.URL)
 	case sentByCustomer && s.Class != good:
-		j.find(leaked, r.ID, "the edge serves the file that must become %s", s.Class)
+		j.find(Leaked, r.ID, "the edge serves the file that must become %s", s.Class)
 	case view.SHA256 != seen.SHA256:
-		j.find(wrong, r.ID, "the edge serves other bytes than were scanned")
+		j.find(Wrong, r.ID, "the edge serves other bytes than were scanned")
 	}
 	if !slices.ContainsFunc(j.e.Media, func(o Object) bool { return o.Key == r.Key && !o.Marker }) {
-		j.find(wrong, r.ID, "it is ready, and not in the media bucket")
+		j.find(Wrong, r.ID, "it is ready, and not in the media bucket")
 	}
 }
 
 // renditions holds each to its size and to the photo's colour.
 func (j *judge) renditions(r Receipt, seen Seen) {
 	if len(seen.Variants) == 0 {
-		j.find(wrong, r.ID, "it is ready and has no renditions")
+		j.find(Wrong, r.ID, "it is ready and has no renditions")
 	}
 	sent, _ := r.sent(seen.SHA256)
 	for _, v := range seen.Variants {
 		view := j.e.Viewed[v.URL]
 		switch {
 		case view.Status != 200:
-			j.find(wrong, r.ID, "the edge answers %d for %s", view.Status, v.URL)
+			j.find(Wrong, r.ID, "the edge answers %d for %s", view.Status, v.URL)
 		case view.Width != v.Width || view.Height != v.Height || view.Width == 0:
-			j.find(wrong, r.ID, "rendition %s is %d × %d, and shown as %d × %d", v.Name, view.Width, view.Height, v.Width, v.Height)
+			j.find(Wrong, r.ID, "rendition %s is %d × %d, and shown as %d × %d", v.Name, view.Width, view.Height, v.Width, v.Height)
 		case !alike(view.Colour, sent.Colour):
-			j.find(wrong, r.ID, "rendition %s is of another photo: %v, not %v", v.Name, view.Colour, sent.Colour)
+			j.find(Wrong, r.ID, "rendition %s is of another photo: %v, not %v", v.Name, view.Colour, sent.Colour)
 		}
 	}
 }
@@ -168,7 +169,7 @@ func (j *judge) history(r Receipt) {
 	told := map[string]int{}
 	for i, step := range seen.History {
 		if step.Seq != int64(i+1) {
-			j.find(twice, r.ID, "step %d of its history has the number %d", i+1, step.Seq)
+			j.find(Twice, r.ID, "step %d of its history has the number %d", i+1, step.Seq)
 		}
 		if step.From == step.To {
 			told[step.To]++
@@ -178,12 +179,12 @@ func (j *judge) history(r Receipt) {
 	}
 	for _, state := range sorted(reached) {
 		if reached[state] > 1 {
-			j.find(twice, r.ID, "it became %s %d times", state, reached[state])
+			j.find(Twice, r.ID, "it became %s %d times", state, reached[state])
 		}
 	}
 	for _, state := range sorted(told) {
 		if told[state] > 1 {
-			j.find(twice, r.ID, "that it is %s was recorded as delivered %d times", state, told[state])
+			j.find(Twice, r.ID, "that it is %s was recorded as delivered %d times", state, told[state])
 		}
 	}
 }
@@ -198,7 +199,7 @@ func (j *judge) deliveries(r Receipt) {
 			continue
 		}
 		if !d.Genuine {
-			j.find(wrong, r.ID, "a webhook has a false signature")
+			j.find(Wrong, r.ID, "a webhook has a false signature")
 		}
 		if ids[d.State] == nil {
 			ids[d.State] = map[string]bool{}
@@ -206,18 +207,18 @@ func (j *judge) deliveries(r Receipt) {
 		ids[d.State][d.WebhookID+" "+d.Body] = true
 		accepted = accepted || d.Accepted && d.State == seen.State
 		if d.State == good && d.SHA256 != seen.SHA256 {
-			j.find(wrong, r.ID, "a webhook says that its SHA-256 is %s, the API %s", d.SHA256, seen.SHA256)
+			j.find(Wrong, r.ID, "a webhook says that its SHA-256 is %s, the API %s", d.SHA256, seen.SHA256)
 		}
 		if !slices.ContainsFunc(seen.History, func(s Step) bool { return s.To == d.State }) {
-			j.find(wrong, r.ID, "a webhook says that it is %s, which it never was", d.State)
+			j.find(Wrong, r.ID, "a webhook says that it is %s, which it never was", d.State)
 		}
 	}
 	if settled(seen.State) && !accepted {
-		j.find(untold, r.ID, "nobody was told that it is %s (%s)", seen.State, r.Customer)
+		j.find(Untold, r.ID, "nobody was told that it is %s (%s)", seen.State, r.Customer)
 	}
 	for state, different := range ids {
 		if len(different) > 1 {
-			j.find(twice, r.ID, "that it is %s was told under %d ids or in as many words", state, len(different))
+			j.find(Twice, r.ID, "that it is %s was told under %d ids or in as many words", state, len(different))
 		}
 	}
 }
@@ -228,11 +229,11 @@ func (j *judge) strangers() {
 	owner := map[string]string{} // upload, by webhook id
 	for _, d := range j.e.Deliveries {
 		if other, used := owner[d.WebhookID]; used && other != d.Upload {
-			j.find(twice, d.Upload, "its webhook has the id of one of upload %s", other)
+			j.find(Twice, d.Upload, "its webhook has the id of one of upload %s", other)
 		}
 		owner[d.WebhookID] = d.Upload
 		if _, known := j.byID[d.Upload]; !known && d.State != "expired" {
-			j.find(wrong, d.Upload, "a webhook says that it is %s, and nobody sent it", d.State)
+			j.find(Wrong, d.Upload, "a webhook says that it is %s, and nobody sent it", d.State)
 		}
 	}
 }

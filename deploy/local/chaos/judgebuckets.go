@@ -17,19 +17,19 @@ func (j *judge) published(o Object) {
 	sent, known := r.sent(o.SHA256)
 	switch {
 	case r.ID == "":
-		j.find(leftOver, "", "%s is in the media bucket, and no customer knows of it", o.Key)
+		j.find(LeftOver, "", "%s is in the media bucket, and no customer knows of it", o.Key)
 	case o.Marker:
-		j.find(leftOver, r.ID, "a delete marker of %s is in the media bucket", o.Key)
+		j.find(LeftOver, r.ID, "a delete marker of %s is in the media bucket", o.Key)
 	case isFile && known && sent.Class != good:
-		j.find(leaked, r.ID, "the file that must become %s is in the media bucket", sent.Class)
+		j.find(Leaked, r.ID, "the file that must become %s is in the media bucket", sent.Class)
 	case !isFile && !r.harmless():
-		j.find(leaked, r.ID, "a rendition, %s, is in the media bucket", o.Key)
+		j.find(Leaked, r.ID, "a rendition, %s, is in the media bucket", o.Key)
 	case seen.State != good:
-		j.find(leftOver, r.ID, "it is %s, and %s is in the media bucket", seen.State, o.Key)
+		j.find(LeftOver, r.ID, "it is %s, and %s is in the media bucket", seen.State, o.Key)
 	case isFile && o.SHA256 != seen.SHA256:
-		j.find(wrong, r.ID, "the media bucket has other bytes than were scanned")
+		j.find(Wrong, r.ID, "the media bucket has other bytes than were scanned")
 	case !isFile && !j.isShown(seen, o):
-		j.find(wrong, r.ID, "the media bucket has %s, which is not what viewers get as a rendition", o.Key)
+		j.find(Wrong, r.ID, "the media bucket has %s, which is not what viewers get as a rendition", o.Key)
 	}
 }
 
@@ -54,14 +54,14 @@ func (j *judge) kept(o Object) {
 	seen := j.e.Shown[r.ID]
 	switch {
 	case r.ID == "":
-		j.find(leftOver, "", "%s is in the incoming bucket, and no customer knows of it", o.Key)
+		j.find(LeftOver, "", "%s is in the incoming bucket, and no customer knows of it", o.Key)
 	case o.Marker:
-		j.find(leftOver, r.ID, "a delete marker of %s is in the incoming bucket", o.Key)
+		j.find(LeftOver, r.ID, "a delete marker of %s is in the incoming bucket", o.Key)
 	case !isOriginal:
-		j.find(leftOver, r.ID, "it is %s, and its rendition %s is in the incoming bucket", seen.State, o.Key)
+		j.find(LeftOver, r.ID, "it is %s, and its rendition %s is in the incoming bucket", seen.State, o.Key)
 	case refused(seen.State) || cameLate(r, seen, o):
 	default:
-		j.find(leftOver, r.ID, "it is %s, and its original is in the incoming bucket", seen.State)
+		j.find(LeftOver, r.ID, "it is %s, and its original is in the incoming bucket", seen.State)
 	}
 }
 

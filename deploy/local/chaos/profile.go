@@ -38,6 +38,8 @@ type Profile struct {
 
 	// The sweeper's ages: see Sluice's own configuration.
 	SweepEvery, ArrivalAge, StillnessAge time.Duration
+	// Unswept is how long an upload may take where no sweep is to heal it; zero means that sweeps do.
+	Unswept time.Duration
 }
 
 // The names of processes that may be killed.
@@ -85,6 +87,7 @@ var profiles = map[string]Profile{
 		RefuseWebhooks: 0.1,
 		Crowd: map[string]int{
 			honest: 8, silent: 6, infectious: 6, liar: 3, damager: 2, cheat: 2, idler: 3, quitter: 2, swapper: 4, insister: 2,
+			poster: 4, piecemeal: 2, deserter: 1, repenter: 4,
 		},
 		SweepEvery: time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
 	},
@@ -98,7 +101,7 @@ var profiles = map[string]Profile{
 		ShortestPoison: 500 * time.Millisecond,
 		LongestPoison:  1500 * time.Millisecond,
 		Crowd:          map[string]int{silent: 1},
-		SweepEvery:     time.Second, ArrivalAge: time.Hour, StillnessAge: time.Hour,
+		SweepEvery:     time.Second, ArrivalAge: time.Hour, StillnessAge: time.Hour, Unswept: 25 * time.Second,
 	},
 	// overwrite has customers only who put infected bytes in the place of those that were accepted.
 	"overwrite": {
@@ -123,6 +126,13 @@ var profiles = map[string]Profile{
 		Crowd:      map[string]int{idler: 3, honest: 1},
 		SweepEvery: time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
 	},
+	// deaf never hears of an upload: the sweeper has to find it.
+	"deaf": {
+		WeatherEvery: time.Minute,
+		Weather:      []s3.FaultPlan{{Drop: 1}},
+		Crowd:        map[string]int{silent: 1},
+		SweepEvery:   time.Second, ArrivalAge: 2 * time.Second, StillnessAge: 8 * time.Second,
+	},
 	// twins has every event twice at the same moment, and a receiver that is often out of order.
 	"twins": {
 		KillEvery:      time.Second,
@@ -131,7 +141,7 @@ var profiles = map[string]Profile{
 		Weather:        []s3.FaultPlan{{Duplicate: 1}},
 		RefuseWebhooks: 0.5,
 		Crowd:          map[string]int{honest: 1, insister: 1},
-		SweepEvery:     500 * time.Millisecond, ArrivalAge: time.Second, StillnessAge: time.Second,
+		SweepEvery:     time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
 	},
 }
 
@@ -149,5 +159,8 @@ func profileNamed(name string) (Profile, error) {
 // twoSweeps is how long an upload may take that needs the sweeper twice: each time it stands still for its age, and
 // until a sweep, whose pauses vary by half.
 func (p Profile) twoSweeps() time.Duration {
+	if p.Unswept > 0 {
+		return p.Unswept
+	}
 	return 2 * (max(p.ArrivalAge, p.StillnessAge) + p.SweepEvery*3/2)
 }

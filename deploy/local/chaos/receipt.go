@@ -24,9 +24,7 @@ type Receipt struct {
 // Sending is one file that a customer sends to an upload's key, however often.
 type Sending struct {
 	SHA256 string `json:"sha256"`
-	// ETag is the file's MD5 in hexadecimal, or what S3 made of the parts.
-	ETag  string `json:"etag"`
-	Class string `json:"class"` // the outcome that this file must have
+	Class  string `json:"class"` // the outcome that this file must have
 	// Accepted tells that S3 said so, Unsure that an answer was lost.
 	Accepted bool       `json:"accepted"`
 	Unsure   bool       `json:"unsure"`

@@ -56,7 +56,7 @@ func (r Report) Print(w io.Writer) error {
 	for _, trouble := range r.TurnedAway {
 		p.line("turned away: %s", trouble)
 	}
-	for _, check := range checks() {
+	for _, check := range Checks() {
 		shown := 0
 		for _, f := range r.Findings {
 			if f.Check == check && shown < mostShown {
@@ -69,7 +69,7 @@ func (r Report) Print(w io.Writer) error {
 		p.line("These faults never struck, so nothing is proved about them: %s", strings.Join(r.Idle, ", "))
 	}
 	var counts []string
-	for _, check := range checks() {
+	for _, check := range Checks() {
 		counts = append(counts, fmt.Sprintf("%s: %d", check, r.Count(check)))
 	}
 	p.line("seed %d, %d uploads, %s", r.Seed, r.Uploads, strings.Join(counts, ", "))
@@ -78,7 +78,7 @@ func (r Report) Print(w io.Writer) error {
 
 // Suspects lists the uploads that something is wrong with, the first few of each check.
 func (r Report) Suspects() (ids []string) {
-	for _, check := range checks() {
+	for _, check := range Checks() {
 		shown := 0
 		for _, f := range r.Findings {
 			if f.Check == check && f.Upload != "" && shown < mostShown && !slices.Contains(ids, f.Upload) {

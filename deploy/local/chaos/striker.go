@@ -46,7 +46,7 @@ func (s *striker) strike(ctx context.Context, a action) error {
 	dice := rand.New(rand.NewPCG(a.dice, 0)) //nolint:gosec // Reproducible on purpose.
 	switch a.kind {
 	case kill:
-		s.tally.add(kill+" "+a.target, s.kill(a.target, dice))
+		s.tally.add(kill+" "+a.target, s.kill(ctx, a.target, dice))
 		return nil
 	case weather:
 		return s.events.Set(a.events)
@@ -62,10 +62,15 @@ func (s *striker) strike(ctx context.Context, a action) error {
 	}
 }
 
-// kill kills one process of the name, unless it is dead already.
-func (s *striker) kill(name string, dice *rand.Rand) bool {
+// kill kills one process of the name, unless it has not come back from its last death: on a busy machine that takes a
+// while, and who is never there proves nothing.
+func (s *striker) kill(ctx context.Context, name string, dice *rand.Rand) bool {
 	services := s.mortals[name]
-	pid := services[dice.IntN(len(services))].PID()
+	victim := services[dice.IntN(len(services))]
+	if victim.Check(ctx) != nil {
+		return false
+	}
+	pid := victim.PID()
 	return pid > 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
 }
 

@@ -136,7 +136,7 @@ func (s *Service) WaitReady(ctx context.Context) error {
 	poll := time.NewTicker(readyPoll)
 	defer poll.Stop()
 	for {
-		err := s.check(ctx)
+		err := s.Check(ctx)
 		if err == nil {
 			s.settle()
 			s.logger.Info("service ready", "waited", time.Since(began).Round(time.Millisecond))
@@ -154,7 +154,8 @@ func (s *Service) WaitReady(ctx context.Context) error {
 
 var errNotRunning = errors.New("not running")
 
-func (s *Service) check(ctx context.Context) error {
+// Check returns nil when the service answers now. It takes two seconds at most.
+func (s *Service) Check(ctx context.Context) error {
 	if s.PID() == 0 {
 		return errNotRunning
 	}
