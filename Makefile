@@ -6,7 +6,10 @@ GOLANGCI_LINT_VERSION := v2.15.0
 LINT := bin/golangci-lint
 LOCAL := deploy/local
 
-.PHONY: help run test failpoints race bench bench-pipeline build deps lint fmt vet clean
+# What chaos draws from: the same seed strikes in the same way.
+SEED ?= 1
+
+.PHONY: help run test failpoints race bench bench-pipeline chaos chaos-long mutants build deps lint fmt vet clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +35,15 @@ bench: build ## run the benchmarks
 bench-pipeline: deps ## measure what the control plane costs, against its targets
 	cd $(LOCAL) && $(GO) build -o ../../bin/sluice-bench ./bench
 	bin/sluice-bench pipeline $(BENCH_FLAGS)
+
+chaos: build ## let everything fail for a minute and judge what comes of the uploads; SEED=n
+	bin/sluice-local chaos --seed $(SEED)
+
+chaos-long: build ## the same with 10,000 uploads, in about half an hour
+	bin/sluice-local chaos --seed $(SEED) --uploads 10000 --clients 128 --duration 30m
+
+mutants: build ## plant bugs in Sluice and show that chaos finds each
+	bin/sluice-local mutants --seed $(SEED)
 
 build: deps ## build bin/sluice and bin/sluice-local
 	@mkdir -p bin

@@ -136,13 +136,16 @@ type Seen struct {
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
 	} `json:"reason"`
-	Variants []struct {
-		Name   string `json:"name"`
-		URL    string `json:"url"`
-		Width  int    `json:"width"`
-		Height int    `json:"height"`
-	} `json:"variants"`
-	History []Step `json:"history"`
+	Variants []Variant `json:"variants"`
+	History  []Step    `json:"history"`
+}
+
+// Variant is a rendition as the API shows it.
+type Variant struct {
+	Name   string `json:"name"`
+	URL    string `json:"url"`
+	Width  int    `json:"width"` // pixels
+	Height int    `json:"height"`
 }
 
 // Step is one transition of an upload.

@@ -42,6 +42,12 @@ var poisons = map[string]struct {
 // killed at that very moment; the gate then gets a new proxy.
 const removalLimit = 3 * time.Second
 
+const (
+	// longestWait is how many times as long as it was to last a fault waits for something to strike.
+	longestWait = 4
+	lookAgain   = 50 * time.Millisecond
+)
+
 // gate is the way to one dependency, which can be disturbed.
 type gate struct {
 	name, target string
@@ -103,7 +109,8 @@ func (g *gate) current() *toxiproxy.Proxy {
 func (g *gate) address() string { return g.current().Listen }
 
 // disturb poisons the connections of one direction until ctx ends or the time is over, and returns how much data ran
-// into it, in chunks as toxiproxy reads them.
+// into it, in chunks as toxiproxy reads them. Where little goes by it waits for something to strike, for some times as
+// long as it was to last.
 func (g *gate) disturb(ctx context.Context, fault, direction string, lasts time.Duration) (struck int64, err error) {
 	poison, found := poisons[fault]
 	if !found {
@@ -119,9 +126,17 @@ func (g *gate) disturb(ctx context.Context, fault, direction string, lasts time.
 	if err != nil {
 		return 0, err
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(lasts):
+	for end, rest := time.After(lasts), time.After(lasts*longestWait); ; {
+		select {
+		case <-ctx.Done():
+		case <-rest:
+		case <-end:
+			if g.passing[direction].Load() == before {
+				end = time.After(lookAgain)
+				continue
+			}
+		}
+		break
 	}
 	struck = g.passing[direction].Load() - before
 	return struck, g.within(proxy, func() error { return proxy.Toxics.RemoveToxic(context.WithoutCancel(ctx), name) })

@@ -43,6 +43,9 @@ func TestDroppedEvents(t *testing.T) {
 	setFaults(t, b, FaultPlan{})
 	b.put(t, incoming, "uploads/b", "x")
 	wantKeys(t, b.events.keys(t), []string{"uploads/b"})
+	if got, want := b.server.Faults().Counts(), (FaultCounts{Events: 2, Dropped: 1}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
 	if got := b.get(t, incoming, "uploads/a", nil); got != "x" {
 		t.Errorf("the object of a dropped event is %q", got)
 	}
@@ -53,6 +56,9 @@ func TestDuplicatedEvents(t *testing.T) {
 	setFaults(t, b, FaultPlan{Duplicate: 1})
 	b.put(t, incoming, "uploads/a", "x")
 	wantKeys(t, b.events.keys(t), []string{"uploads/a", "uploads/a"})
+	if got, want := b.server.Faults().Counts(), (FaultCounts{Events: 1, Duplicated: 1}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
 }
 
 func TestDelayedEvents(t *testing.T) {

@@ -212,7 +212,7 @@ func (s *Service) running() *process {
 func (s *Service) keepRunning(ctx context.Context) {
 	defer close(s.finished)
 	defer s.output.close()
-	pause := firstPause
+	pause := min(firstPause, s.longestPause)
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		started := time.Now()
 		err := s.runOnce(ctx)
@@ -224,7 +224,7 @@ func (s *Service) keepRunning(ctx context.Context) {
 			return
 		}
 		if time.Since(started) > steadyAfter {
-			pause = firstPause
+			pause = min(firstPause, s.longestPause)
 		}
 		s.logger.Warn("service ended, restarting", "reason", err, "pause", pause)
 		if !sleep(ctx, pause) {

@@ -291,3 +291,25 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buffer.String()
 }
+
+func TestThePauseHasABound(t *testing.T) {
+	const deaths = 6
+	b := setup(t)
+	b.supervisor.LongestPause = time.Millisecond
+	service, err := b.supervisor.Start(t.Context(), b.shell("mortal", "exec sleep 60"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = service.Stop(t.Context()) }()
+	began := time.Now()
+	for range deaths {
+		before := service.PID()
+		if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		localtest.Eventually(t, "the next life", func() bool { return service.PID() != before && service.Check(t.Context()) == nil })
+	}
+	if took := time.Since(began); took > deaths*time.Second {
+		t.Errorf("%d deaths took %s", deaths, took)
+	}
+}
