@@ -19,7 +19,7 @@ func measureCost(ctx context.Context, b *bed, e extent, r *report) error {
 	if err != nil {
 		return err
 	}
-	d, err := b.createSluice(ctx, "cost", smallHistory)
+	d, err := b.createSluice(ctx, "cost", smallHistory, smallHistory)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func measureWorkers(ctx context.Context, b *bed, e extent, r *report) error {
 	if err != nil {
 		return err
 	}
-	d, err := b.createSluice(ctx, "workers", smallHistory)
+	d, err := b.createSluice(ctx, "workers", smallHistory, smallHistory)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,11 @@ func measureHistory(ctx context.Context, b *bed, e extent, r *report) error {
 	if err != nil {
 		return err
 	}
-	small, err := b.createSluice(ctx, "small", smallHistory)
+	small, err := b.createSluice(ctx, "small", smallHistory, e.logged)
 	if err != nil {
 		return err
 	}
-	large, err := b.createSluice(ctx, "large", e.settled)
+	large, err := b.createSluice(ctx, "large", e.settled, e.logged)
 	if err != nil {
 		return err
 	}
@@ -29,11 +29,11 @@ func measureHistory(ctx context.Context, b *bed, e extent, r *report) error {
 	if err != nil {
 		return err
 	}
-	if err := r.table(fmt.Sprintf("History: %d and %d settled uploads, with seven transitions each", smallHistory, e.settled), sizes...); err != nil {
+	if err := r.table(fmt.Sprintf("History: %d and %d settled uploads, the last %d with their transitions", smallHistory, e.settled, min(e.logged, e.settled)), sizes...); err != nil {
 		return err
 	}
 	var young, old, ratios []float64
-	for round := range e.rounds + 2 {
+	for round := range e.rounds {
 		rates := map[*database]float64{}
 		order := []*database{small, large}
 		if round%2 == 1 {
@@ -64,8 +64,9 @@ func measureHistory(ctx context.Context, b *bed, e extent, r *report) error {
 	)
 }
 
-// createSluice makes a database of Sluice's with so many settled uploads.
-func (b *bed) createSluice(ctx context.Context, name string, settled int) (*database, error) {
+// createSluice makes a database of Sluice's with so many settled uploads, of which the last ones, as many as logged,
+// have their transitions.
+func (b *bed) createSluice(ctx context.Context, name string, settled, logged int) (*database, error) {
 	url, err := b.createDatabase(ctx, name)
 	if err != nil {
 		return nil, err
@@ -79,15 +80,15 @@ func (b *bed) createSluice(ctx context.Context, name string, settled int) (*data
 		return nil, err
 	}
 	d := &database{url: url}
-	if err := d.settle(ctx, settled); err != nil {
+	if err := d.settle(ctx, settled, logged); err != nil {
 		return nil, fmt.Errorf("writing %d settled uploads: %w", settled, err)
 	}
 	return d, b.checkpoint(ctx)
 }
 
-// settle writes uploads that came in over the past year and are ready and notified, with their transitions. Indexes
-// and keys are made afterwards, which is faster and leaves them as dense as a REINDEX would.
-func (d *database) settle(ctx context.Context, uploads int) (err error) {
+// settle writes uploads that came in over the past year and are ready and notified, the last ones with their
+// transitions. Keys are made afterwards, which is faster and leaves them as dense as a REINDEX would.
+func (d *database) settle(ctx context.Context, uploads, logged int) (err error) {
 	conn, err := pgx.Connect(ctx, d.url)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (d *database) settle(ctx context.Context, uploads int) (err error) {
 	}); err != nil {
 		return err
 	}
-	for _, statement := range drop {
+	for _, statement := range append(drop, "SET maintenance_work_mem = '1GB'") {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			return err
 		}
@@ -114,7 +115,7 @@ func (d *database) settle(ctx context.Context, uploads int) (err error) {
 	if _, err := conn.Exec(ctx, settledSQL, uploads); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, settledTransitionsSQL); err != nil {
+	if _, err := conn.Exec(ctx, settledTransitionsSQL, logged); err != nil {
 		return err
 	}
 	for _, statement := range append(restore, "VACUUM ANALYZE uploads, upload_transitions") {
@@ -156,7 +157,7 @@ FROM (
 const settledTransitionsSQL = `
 INSERT INTO upload_transitions (upload_id, seq, stage, from_state, to_state, attempt, worker, started_at, finished_at)
 SELECT id, seq, stage, from_state, to_state, 1, 'worker-7f9c/1', created_at + seq * interval '1 second', created_at + seq * interval '1 second'
-FROM uploads CROSS JOIN (VALUES
+FROM (SELECT * FROM uploads ORDER BY created_at DESC LIMIT $1) AS logged CROSS JOIN (VALUES
 	(1, 'api', NULL, 'initiated'), (2, 'intake', 'initiated', 'uploaded'), (3, 'verify', 'uploaded', 'verified'),
 	(4, 'scan', 'verified', 'clean'), (5, 'thumbnail', 'clean', 'processed'), (6, 'publish', 'processed', 'ready'),
 	(7, 'notify', 'ready', 'ready')

@@ -15,7 +15,10 @@ type pipelineCommand struct {
 	Only    []string `help:"Measure only these: transport, line, workers, history." enum:"transport,line,workers,history" default:"transport,line,workers,history"`
 	Durable bool     `help:"Have PostgreSQL wait for the disk, whose speed is then part of the figures."`
 	Slots   int      `help:"Messages that each stage of a worker handles at once, where the line is measured." default:"32"`
-	Dir     string   `help:"Where to make the temporary folder, which takes up to 15 GB." placeholder:"FOLDER"`
+
+	AllTransitions bool `help:"Give all uploads of the large history their transitions, not the last million alone: 28 million rows more."`
+
+	Dir string `help:"Where to make the temporary folder, which takes up to 15 GB." placeholder:"FOLDER"`
 }
 
 // extent is how much is measured.
@@ -26,14 +29,19 @@ type extent struct {
 	uploads  int           // of one run of the line
 	waiting  int           // the same, where the stages sleep
 	settled  int           // uploads in the large history
+	logged   int           // those of them, the last ones, that have their transitions
 	slots    int           // of each stage
 }
 
 func (c *pipelineCommand) extent() extent {
 	if c.Quick {
-		return extent{rounds: 1, window: time.Second, messages: 20_000, uploads: 1_000, waiting: 200, settled: 100_000, slots: c.Slots}
+		return extent{rounds: 1, window: time.Second, messages: 20_000, uploads: 1_000, waiting: 200, settled: 100_000, logged: 100_000, slots: c.Slots}
 	}
-	return extent{rounds: 3, window: 3 * time.Second, messages: 60_000, uploads: 5_000, waiting: 400, settled: 5_000_000, slots: c.Slots}
+	logged := 1_000_000
+	if c.AllTransitions {
+		logged = 5_000_000
+	}
+	return extent{rounds: 3, window: 3 * time.Second, messages: 60_000, uploads: 5_000, waiting: 400, settled: 5_000_000, logged: logged, slots: c.Slots}
 }
 
 // Run measures one thing after the other and prints each as soon as it is known.

@@ -106,7 +106,7 @@ func (c *workerCommand) Run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		router.AddConsumerHandler(name, pipeline.Topic(name), subscriber, runner.Handle(idleStage{name, c.Sleep})) //nolint:contextcheck // a handler's context comes with its message
+		router.AddConsumerHandler(name, pipeline.Topic(name), subscriber, runner.Handle(idleStage{name, c.Sleep}))
 	}
 	return errors.Join(router.Run(ctx), publisher.Close(), statements.write(c.Statements))
 }
