@@ -1,11 +1,7 @@
 package api
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -74,22 +70,4 @@ func short(v any) any {
 		}
 	}
 	return nil
-}
-
-// jsonFormat reads JSON more strictly than encoding/json, and explains mistakes in the client's terms.
-func jsonFormat() huma.Format {
-	return huma.Format{
-		Marshal: huma.DefaultJSONFormat.Marshal,
-		Unmarshal: func(data []byte, v any) error {
-			if !utf8.Valid(data) {
-				return errors.New("not valid UTF-8")
-			}
-			err := json.Unmarshal(data, v)
-			var mismatch *json.UnmarshalTypeError
-			if errors.As(err, &mismatch) {
-				return fmt.Errorf("%s cannot be %s", mismatch.Field, mismatch.Value)
-			}
-			return err
-		},
-	}
 }
