@@ -2,12 +2,14 @@
 // known about them goes through the API:
 //
 //	c := client.New("https://uploads.example.com", token, nil)
-//	begun, err := c.Begin(ctx, v1.NewUpload{Filename: "a.jpg", ContentType: "image/jpeg", Size: size})
-//	err = c.Put(ctx, begun.Permission, file, size, nil)
-//	upload, err := c.Complete(ctx, begun.ID)
-//	upload, err = c.Wait(ctx, begun.ID, nil)
+//	upload, err := c.Upload(ctx, file, v1.NewUpload{Filename: "a.jpg", ContentType: "image/jpeg", Size: size}, client.Options{})
 //
-// Failures that may pass are tried again for a few seconds, so that a restart of the service is not noticed.
+// Upload is Begin, then Put, Post or Multipart as the permission demands, then Complete and Wait, which can be called
+// one by one as well. Memory does not grow with the size of a file. A context that ends ends everything at once; what
+// was begun can be resumed by its id where it is sent in parts.
+//
+// Failures that may pass are tried again, at growing intervals and when the service says: a restart of it is not
+// noticed. What is refused is an Error.
 package client
 
 import (
@@ -33,7 +35,8 @@ const (
 	firstPause  = 100 * time.Millisecond
 	longPause   = 2 * time.Second
 	callTimeout = 30 * time.Second
-	maxAnswer   = 4 << 20 // bytes
+	joinTimeout = 2 * time.Minute // storage may take its time to join thousands of parts
+	maxAnswer   = 4 << 20         // bytes
 )
 
 // Client calls one API on behalf of one token's bearer. It is safe for concurrent use.
@@ -51,20 +54,35 @@ func New(baseURL, token string, h *http.Client) *Client {
 	return &Client{base: strings.TrimSuffix(baseURL, "/"), token: token, http: h}
 }
 
-// Begin asks for permission to upload, under an idempotency key: when an answer is lost, asking again begins no
-// second upload.
+// Begin asks for permission to upload. However often the question is repeated because an answer was lost, one upload
+// is begun.
 func (c *Client) Begin(ctx context.Context, n v1.NewUpload) (v1.Begun, error) {
-	key := http.Header{"Idempotency-Key": {`"` + uuid.NewString() + `"`}}
+	return c.BeginOnce(ctx, uuid.NewString(), n)
+}
+
+// BeginOnce is Begin for callers that may ask again after they have crashed: with the same key, of up to 250 characters
+// of their own, and the same n the answer is the same upload.
+func (c *Client) BeginOnce(ctx context.Context, key string, n v1.NewUpload) (v1.Begun, error) {
 	return retry(ctx, tries, func() (b v1.Begun, err error) {
-		_, err = c.call(ctx, http.MethodPost, "/v1/uploads", key, n, &b)
+		_, err = c.call(ctx, http.MethodPost, "/v1/uploads", http.Header{"Idempotency-Key": {`"` + key + `"`}}, n, &b)
 		return b, err
 	})
 }
 
-// Complete says that the file was sent. It may be said any number of times.
-func (c *Client) Complete(ctx context.Context, id string) (v1.Upload, error) {
+// Complete says that the file was sent. Of a multipart upload it may list the parts, which are then compared with what
+// storage has. It may be said any number of times.
+func (c *Client) Complete(ctx context.Context, id string, parts ...v1.CompletedPart) (v1.Upload, error) {
 	return retry(ctx, tries, func() (u v1.Upload, err error) {
-		_, err = c.call(ctx, http.MethodPost, "/v1/uploads/"+url.PathEscape(id)+"/complete", nil, nil, &u)
+		_, err = c.callFor(ctx, joinTimeout, http.MethodPost, "/v1/uploads/"+url.PathEscape(id)+"/complete", nil, v1.Completion{Parts: parts}, &u)
+		return u, err
+	})
+}
+
+// Delete ends an upload that is on its way, or removes a file with its renditions from everywhere. It may be said any
+// number of times.
+func (c *Client) Delete(ctx context.Context, id string) (v1.Upload, error) {
+	return retry(ctx, tries, func() (u v1.Upload, err error) {
+		_, err = c.call(ctx, http.MethodDelete, "/v1/uploads/"+url.PathEscape(id), nil, nil, &u)
 		return u, err
 	})
 }
@@ -72,7 +90,12 @@ func (c *Client) Complete(ctx context.Context, id string) (v1.Upload, error) {
 // call makes one request, decodes the answer into out, or into the error, and returns the ETag. A 304 leaves out
 // alone.
 func (c *Client) call(ctx context.Context, method, path string, header http.Header, in, out any) (etag string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	return c.callFor(ctx, callTimeout, method, path, header, in, out)
+}
+
+// callFor is call for requests that take as long as timeout.
+func (c *Client) callFor(ctx context.Context, timeout time.Duration, method, path string, header http.Header, in, out any) (etag string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := c.request(ctx, method, path, header, in)
 	if err != nil {
@@ -121,15 +144,19 @@ func (c *Client) request(ctx context.Context, method, path string, header http.H
 	return req, nil
 }
 
-// retry tries again while the failure may pass.
+// retry tries again while the failure may pass, and not before the server wants to be asked again.
 func retry[T any](ctx context.Context, tries uint, operation func() (T, error)) (T, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, longPause, 2
 	return backoff.Retry(ctx, func() (T, error) {
 		v, err := operation()
-		if err != nil && (!temporary(err) || ctx.Err() != nil) {
+		var e *Error
+		switch {
+		case err != nil && (!temporary(err) || ctx.Err() != nil):
 			err = backoff.Permanent(err)
+		case errors.As(err, &e) && e.retryAfter > 0:
+			err = errors.Join(err, &backoff.RetryAfterError{Duration: e.retryAfter})
 		}
 		return v, err
-	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries))
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries), backoff.WithMaxElapsedTime(0))
 }

@@ -44,20 +44,24 @@ type testBundle struct {
 	wire    *wire
 }
 
-func newTestBundle(t *testing.T) *testBundle {
+func newTestBundle(t *testing.T, change ...func(*api.Config)) *testBundle {
 	t.Helper()
-	pool := sagatest.Pool(t)
-	b := &testBundle{store: sagas.NewStore(pool, "test"), objects: storagetest.New(t), wire: &wire{}}
-	changes, _ := sagatest.Changes(t, pool)
-	h, err := api.New(t.Context(), api.Config{
+	config := api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", AllowedTypes: []string{"image/jpeg"},
 		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
 		Auth:    auth.Config{JWTSecret: secret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,
 		Heartbeat: time.Minute, StreamTimeout: time.Second,
-	}, api.Deps{
-		Store: b.store, Changes: changes, Objects: b.objects, Confirm: b.confirm, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	pool := sagatest.Pool(t)
+	b := &testBundle{store: sagas.NewStore(pool, "test"), objects: storagetest.New(t), wire: &wire{}}
+	changes, _ := sagatest.Changes(t, pool)
+	h, err := api.New(t.Context(), config, api.Deps{
+		Store: b.store, Changes: changes, Objects: b.objects, Confirm: b.confirm, Cancel: b.cancel, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +84,15 @@ func (b *testBundle) confirm(ctx context.Context, u sagas.Upload) (sagas.Upload,
 		return u, err
 	}
 	return b.store.Advance(ctx, sagas.Change{ID: u.ID, Stage: "intake", From: u.State, To: out.State, StartedAt: u.ReadAt, Facts: out.Facts})
+}
+
+func (b *testBundle) cancel(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+	if u.Multipart.UploadID != "" {
+		if err := b.objects.AbortMultipart(ctx, u.Key, u.Multipart.UploadID); err != nil {
+			return u, err
+		}
+	}
+	return b.store.Advance(ctx, sagas.Change{ID: u.ID, Stage: "test", From: u.State, To: sagas.Aborted, StartedAt: u.ReadAt})
 }
 
 func (b *testBundle) begin(t *testing.T) v1.Begun {

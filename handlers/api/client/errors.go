@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
@@ -20,6 +22,8 @@ type Error struct {
 	Code   string // the problem's code, or StorageRefused
 	Detail string
 	Faults []v1.Fault // what is wrong with the request, when that is why
+
+	retryAfter time.Duration // 0: whenever
 }
 
 // Error implements error.
@@ -46,16 +50,40 @@ func temporary(err error) bool {
 		return true
 	}
 	var e *Error
-	return errors.As(err, &e) && (e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout ||
-		e.Code == "idempotency_key_in_flight")
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return true
+	case http.StatusConflict:
+		return e.Code == inFlight || e.Code == StorageRefused // another request for the same thing is at work
+	case http.StatusBadRequest:
+		return e.Code == StorageRefused && strings.HasPrefix(e.Detail, slowRequest)
+	}
+	return e.Status >= 500
 }
+
+const (
+	inFlight    = "idempotency_key_in_flight"
+	slowRequest = "RequestTimeout:" // S3 has waited too long for the next bytes
+)
 
 func apiError(res *http.Response, body []byte) *Error {
 	var p v1.Problem
 	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
 		return &Error{Status: res.StatusCode, Code: "unexpected_answer", Detail: "not an answer of the upload API: " + res.Status}
 	}
-	return &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Faults: p.Errors}
+	return &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Faults: p.Errors, retryAfter: retryAfter(res)}
+}
+
+// retryAfter reads the number of seconds that a server wants to be left alone.
+func retryAfter(res *http.Response) time.Duration {
+	seconds, err := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // storageError reads S3's form of an error.

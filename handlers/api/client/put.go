@@ -1,20 +1,18 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"mime/multipart"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
-)
-
-const (
-	putTries  = 5
-	maxReason = 64 << 10 // bytes of storage's explanation that are read
 )
 
 // Put sends size bytes of file to object storage, as p permits, in constant memory. It tells progress, which may
@@ -23,17 +21,13 @@ func (c *Client) Put(ctx context.Context, p v1.Permission, file io.ReaderAt, siz
 	if signed := p.Headers["Content-Length"]; signed != "" && signed != strconv.FormatInt(size, 10) {
 		return fmt.Errorf("the permission is for %s bytes, not for %d", signed, size)
 	}
-	if progress == nil {
-		progress = func(int64) {}
-	}
 	unclear := false // whether an earlier try may have arrived
-	_, err := retry(ctx, putTries, func() (struct{}, error) {
-		err := c.put(ctx, p, size, func() io.ReadCloser {
-			progress(0)
-			return io.NopCloser(&countingReader{io.NewSectionReader(file, 0, size), 0, progress})
+	_, err := retry(ctx, sendTries, func() (struct{}, error) {
+		_, err := c.deliver(ctx, delivery{
+			method: p.Method, url: p.URL, header: p.Headers, size: size, sent: telling(progress),
+			open: func() io.Reader { return io.NewSectionReader(file, 0, size) },
 		})
-		var refused *Error
-		if unclear && errors.As(err, &refused) && refused.Status == http.StatusPreconditionFailed {
+		if unclear && isRefused(err, http.StatusPreconditionFailed) {
 			return struct{}{}, nil // only the file itself can be there: its key is nobody else's
 		}
 		unclear = unclear || temporary(err)
@@ -42,50 +36,47 @@ func (c *Client) Put(ctx context.Context, p v1.Permission, file io.ReaderAt, siz
 	return err
 }
 
-func (c *Client) put(ctx context.Context, p v1.Permission, size int64, open func() io.ReadCloser) error {
-	req, err := http.NewRequestWithContext(ctx, p.Method, p.URL, open())
-	if err != nil {
-		return errors.New("the permission's URL is not valid")
+// Post sends size bytes of file to object storage as the form that p permits, in constant memory, and tells progress as
+// Put does.
+func (c *Client) Post(ctx context.Context, p v1.Permission, file io.ReaderAt, size int64, progress func(sent int64)) error {
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
+		if err := w.WriteField(name, p.Fields[name]); err != nil {
+			return fmt.Errorf("writing a form: %w", err)
+		}
 	}
-	for name, value := range p.Headers {
-		req.Header.Set(name, value)
+	if _, err := w.CreateFormFile("file", "file"); err != nil {
+		return fmt.Errorf("writing a form: %w", err)
 	}
-	req.ContentLength = size
-	req.GetBody = func() (io.ReadCloser, error) { return open(), nil }
-	res, err := c.http.Do(req)
-	if err != nil {
-		return &connectionError{withoutURL(err)}
+	before := int64(form.Len())
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("writing a form: %w", err)
 	}
-	reason, err := io.ReadAll(io.LimitReader(res.Body, maxReason))
-	if err := errors.Join(err, res.Body.Close()); err != nil {
-		return &connectionError{fmt.Errorf("reading storage's answer: %w", err)}
-	}
-	if res.StatusCode >= 300 {
-		return storageError(res, reason)
-	}
-	return nil
-}
-
-// withoutURL drops the presigned URL, which is a secret, from an error.
-func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return fmt.Errorf("sending the file: %w", e.Err)
-	}
+	head, tail := form.Bytes()[:before], form.Bytes()[before:]
+	told := telling(progress)
+	_, err := retry(ctx, sendTries, func() (struct{}, error) {
+		_, err := c.deliver(ctx, delivery{
+			method: p.Method, url: p.URL, header: map[string]string{"Content-Type": w.FormDataContentType()},
+			size: int64(form.Len()) + size,
+			sent: func(n int64) { told(min(max(n-before, 0), size)) },
+			open: func() io.Reader {
+				return io.MultiReader(bytes.NewReader(head), io.NewSectionReader(file, 0, size), bytes.NewReader(tail))
+			},
+		})
+		return struct{}{}, err
+	})
 	return err
 }
 
-// countingReader tells progress how much was read.
-type countingReader struct {
-	io.Reader
-	sent     int64
-	progress func(int64)
+func telling(progress func(int64)) func(int64) {
+	if progress == nil {
+		return func(int64) {}
+	}
+	return progress
 }
 
-// Read implements io.Reader.
-func (r *countingReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	r.sent += int64(n)
-	r.progress(r.sent)
-	return n, err
+func isRefused(err error, status int) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.Status == status
 }
