@@ -9,7 +9,7 @@ LOCAL := deploy/local
 # What chaos draws from: the same seed strikes in the same way.
 SEED ?= 1
 
-.PHONY: help run test failpoints race bench bench-pipeline chaos chaos-long mutants build deps lint fmt vet clean
+.PHONY: help run test uppy failpoints race bench bench-pipeline chaos chaos-long mutants build deps lint fmt vet clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ run: build ## start Sluice and all it needs on this machine; Ctrl-C stops it
 test: build ## run every test against the real services
 	bin/sluice-local exec -- $(GO) test -count=1 -timeout 10m ./...
 	cd $(LOCAL) && $(GO) test -count=1 -timeout 15m -artifacts -outputdir $(CURDIR)/bin ./...
+
+uppy: build ## send 300 MB by each line of Uppy, with a failing part and a reload in between
+	cd $(LOCAL) && E2E_LARGE_FILE=314572800 $(GO) test -count=1 -timeout 15m -v -run UppyResumes ./e2e
 
 failpoints: build ## kill a worker at every point between two effects
 	bin/sluice-local exec -- $(GO) test -count=1 -timeout 20m -tags failpoints -run 'Failpoint|Parse|Strikes|DieAnywhere' ./pipeline/failpoint ./pipeline ./cmd/sluice

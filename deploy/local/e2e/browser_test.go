@@ -239,15 +239,28 @@ func (b *tab) screenshot(name string) {
 // npm reads a file of a package that package-lock.json names, which it installs first if need be.
 func npm(t *testing.T, name string) string {
 	t.Helper()
-	path := filepath.Join("node_modules", name)
-	if _, err := os.Stat(path); err != nil {
-		if output, err := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
-			t.Fatalf("npm ci: %v\n%s", err, output)
-		}
+	install(t, ".")
+	return source(t, filepath.Join("node_modules", name))
+}
+
+// install has npm put the packages there that the package-lock.json of a folder names, unless they are.
+func install(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err == nil {
+		return
 	}
-	source, err := os.ReadFile(path)
+	ci := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	ci.Dir = dir
+	if output, err := ci.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, output)
+	}
+}
+
+func source(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(source)
+	return string(text)
 }

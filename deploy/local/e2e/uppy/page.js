@@ -1,0 +1,19 @@
+// A page that uploads by Uppy, as Uppy's documentation has it.
+import AwsS3 from '@uppy/aws-s3';
+import Uppy from '@uppy/core';
+import GoldenRetriever from '@uppy/golden-retriever';
+
+// start makes Uppy with the options of its S3 plugin. What the browser would keep of a file is limited to nothing, so that
+// it has to be chosen again after a reload, like any that is large.
+window.start = options => {
+	const uppy = new Uppy({ id: 'files' })
+		.use(GoldenRetriever, { indexedDB: { maxFileSize: 1 } })
+		.use(AwsS3, options);
+	uppy.on('restored', () => { window.restored = true; });
+	uppy.on('upload-success', (file, response) => { window.sent = response; });
+	uppy.on('upload-error', (file, error) => { window.failure = error.message; });
+	document.querySelector('input').addEventListener('change', ({ target }) => {
+		for (const file of target.files) uppy.addFile({ name: file.name, type: file.type, data: file });
+	});
+	window.uppy = uppy;
+};
