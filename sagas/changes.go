@@ -11,11 +11,15 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // versionsAtOnce bounds the uploads in one query for their versions.
 const versionsAtOnce = 1000
+
+// listenTimeout is how long a listening connection may be quiet before it is asked for a sign of life.
+const listenTimeout = 15 * time.Second
 
 const versionsSQL = `SELECT id, version FROM uploads WHERE id = ANY (@ids::text[]::uuid[])`
 
@@ -41,7 +45,7 @@ func NewChanges(c Config, pool *pgxpool.Pool, log *slog.Logger) (*Changes, error
 	if err != nil {
 		return nil, fmt.Errorf("parsing the direct database url: %w", err)
 	}
-	direct.ConnConfig.ConnectTimeout = c.ConnectTimeout
+	c.dial(direct.ConnConfig)
 	return &Changes{
 		pool: pool, direct: direct.ConnConfig, recheck: c.Recheck, log: log,
 		listening: make(chan struct{}, 1), done: make(chan struct{}), watched: map[uuid.UUID][]*Watch{},
@@ -138,7 +142,7 @@ func (c *Changes) listen(ctx context.Context, wait backoff.BackOff) (err error) 
 		defer cancel()
 		err = errors.Join(err, conn.Close(ctx))
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+	if err := beginListening(ctx, conn); err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
 	wait.Reset()
@@ -147,12 +151,35 @@ func (c *Changes) listen(ctx context.Context, wait backoff.BackOff) (err error) 
 	default: // it is going to read anyway
 	}
 	for {
-		n, err := conn.WaitForNotification(ctx)
+		n, err := c.next(ctx, conn)
 		if err != nil {
 			return fmt.Errorf("waiting for announcements: %w", err)
 		}
-		readPayload(n.Payload, c.tell)
+		if n != nil {
+			readPayload(n.Payload, c.tell)
+		}
 	}
+}
+
+func beginListening(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	_, err := conn.Exec(ctx, "LISTEN "+channel)
+	return err
+}
+
+// next waits for an announcement. When none has come for a while it asks whether the server is still there, and
+// returns nil if so.
+func (c *Changes) next(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	quiet, cancel := context.WithTimeout(ctx, listenTimeout)
+	defer cancel()
+	n, err := conn.WaitForNotification(quiet)
+	if err == nil || ctx.Err() != nil || quiet.Err() == nil {
+		return n, err
+	}
+	ctx, cancel = context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return nil, conn.Ping(ctx)
 }
 
 func (c *Changes) tell(id uuid.UUID, version int64) {
@@ -177,15 +204,14 @@ func (c *Changes) readAgain(ctx context.Context) error {
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), versionsAtOnce)]
 		ids = ids[len(some):]
-		rows, err := c.pool.Query(ctx, versionsSQL, pgx.NamedArgs{"ids": some})
-		if err != nil {
-			return fmt.Errorf("reading versions: %w", err)
-		}
-		var id uuid.UUID
-		var version int64
-		_, err = pgx.ForEachRow(rows, []any{&id, &version}, func() error {
-			c.tell(id, version)
-			return nil
+		_, err := all(ctx, c.pool, versionsSQL, pgx.NamedArgs{"ids": some}, func(row pgx.CollectableRow) (struct{}, error) {
+			var id uuid.UUID
+			var version int64
+			err := row.Scan(&id, &version)
+			if err == nil {
+				c.tell(id, version)
+			}
+			return struct{}{}, err
 		})
 		if err != nil {
 			return fmt.Errorf("reading versions: %w", err)

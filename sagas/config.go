@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,13 @@ var execModes = map[string]pgx.QueryExecMode{
 	"exec":            pgx.QueryExecModeExec,
 	"simple_protocol": pgx.QueryExecModeSimpleProtocol,
 }
+
+// A connection on which nothing comes for half a minute is dead.
+const (
+	keepAliveIdle     = 15 * time.Second
+	keepAliveInterval = 5 * time.Second
+	keepAliveCount    = 3
+)
 
 // Config says where the database is.
 type Config struct {
@@ -71,11 +79,19 @@ func Connect(ctx context.Context, c Config) (*pgxpool.Pool, error) {
 		conf.ConnConfig.DefaultQueryExecMode = mode
 	}
 	conf.MaxConns = c.MaxConns
-	conf.ConnConfig.ConnectTimeout = c.ConnectTimeout
+	c.dial(conf.ConnConfig)
 	conf.PingTimeout = c.ConnectTimeout
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database pool: %w", err)
 	}
 	return pool, nil
+}
+
+// dial says how a connection is made, and what tells that one is dead on which nothing is awaited.
+func (c Config) dial(conn *pgx.ConnConfig) {
+	conn.ConnectTimeout = c.ConnectTimeout
+	conn.DialFunc = (&net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount},
+	}).DialContext
 }

@@ -23,6 +23,7 @@ const (
 	before     // the connection ends before the server gets the statement
 	during     // the client's connection ends when the server gets the statement; the server does not notice
 	after      // the server's whole reply is lost with the connection: the statement is committed
+	lost       // the server's reply is lost, and all that follows; the connection stays
 )
 
 // cancelRequest begins the connection by which a client asks the server to cancel a statement. A host that was cut
@@ -35,6 +36,10 @@ type cutter struct {
 	t      *testing.T
 	server string
 	reset  atomic.Bool // end connections with a RST, not with a FIN
+	silent atomic.Bool // take everything on all connections and pass on nothing; one that was used meanwhile stays so
+
+	swallowed atomic.Int64 // messages of the server
+	through   sagas.Config // of a pool
 
 	mu         sync.Mutex
 	plan       []cut
@@ -76,6 +81,7 @@ func newCutter(t *testing.T, c sagas.Config) (*cutter, sagas.Config) {
 	})
 	u.Host = l.Addr().String()
 	c.URL = u.String()
+	x.through = c
 	return x, c
 }
 
@@ -107,6 +113,10 @@ func (x *cutter) fate() cut {
 
 func (x *cutter) serve(ctx context.Context, client net.Conn) {
 	defer x.end(client)
+	if x.silent.Load() {
+		x.swallow(ctx, client)
+		return
+	}
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", x.server)
 	if err != nil {
 		return
@@ -114,10 +124,10 @@ func (x *cutter) serve(ctx context.Context, client net.Conn) {
 	ended := context.AfterFunc(ctx, func() { x.end(client); x.end(server) })
 	defer ended()
 
-	var swallow atomic.Bool // set before the statement is passed on, when no reply is outstanding
+	var swallow, silent atomic.Bool // set before the statement is passed on, when no reply is outstanding
 	var wg sync.WaitGroup
-	wg.Go(func() { x.replies(client, server, &swallow) })
-	if x.requests(client, server, &swallow) == during {
+	wg.Go(func() { x.replies(client, server, &swallow, &silent) })
+	if x.requests(client, server, &swallow, &silent) == during {
 		x.end(client)
 	} else {
 		x.end(server)
@@ -126,8 +136,15 @@ func (x *cutter) serve(ctx context.Context, client net.Conn) {
 	x.end(server)
 }
 
+// swallow takes what the client sends until it leaves.
+func (x *cutter) swallow(ctx context.Context, client net.Conn) {
+	ended := context.AfterFunc(ctx, func() { x.end(client) })
+	defer ended()
+	_, _ = io.Copy(io.Discard, client) // that it ends is all
+}
+
 // requests passes on what the client sends until the connection or its fate ends it.
-func (x *cutter) requests(client, server net.Conn, swallow *atomic.Bool) cut {
+func (x *cutter) requests(client, server net.Conn, swallow, silent *atomic.Bool) cut {
 	var startup bytes.Buffer
 	if _, err := relay(&startup, client, make([]byte, 4)); err != nil { // it has no type
 		return pass
@@ -144,6 +161,12 @@ func (x *cutter) requests(client, server net.Conn, swallow *atomic.Bool) cut {
 		if err != nil {
 			return pass
 		}
+		if x.silent.Load() {
+			silent.Store(true)
+		}
+		if silent.Load() {
+			continue
+		}
 		fate := pass
 		if kind == 'B' || kind == 'Q' && !bytes.Contains(msg.Bytes(), []byte("-- ping")) {
 			fate = x.fate()
@@ -157,6 +180,10 @@ func (x *cutter) requests(client, server net.Conn, swallow *atomic.Bool) cut {
 			swallow.Store(true)
 		case during:
 			return x.last(client, server, &msg, kind)
+		case lost:
+			silent.Store(true)
+			x.last(client, server, &msg, kind)
+			continue
 		}
 		if _, err := server.Write(msg.Bytes()); err != nil {
 			return pass
@@ -179,8 +206,8 @@ func (x *cutter) last(client, server net.Conn, msg *bytes.Buffer, kind byte) cut
 }
 
 // replies passes on what the server sends. Once swallow is set it passes on nothing more, and ends both
-// connections when the server is ready for the next statement.
-func (x *cutter) replies(client, server net.Conn, swallow *atomic.Bool) {
+// connections when the server is ready for the next statement. What is silent passes on nothing either.
+func (x *cutter) replies(client, server net.Conn, swallow, silent *atomic.Bool) {
 	for {
 		var msg bytes.Buffer
 		kind, err := relay(&msg, server, make([]byte, 5))
@@ -193,6 +220,13 @@ func (x *cutter) replies(client, server net.Conn, swallow *atomic.Bool) {
 				x.end(client)
 				return
 			}
+			continue
+		}
+		if x.silent.Load() {
+			silent.Store(true)
+		}
+		if silent.Load() {
+			x.swallowed.Add(1)
 			continue
 		}
 		if _, err := client.Write(msg.Bytes()); err != nil {

@@ -3,11 +3,13 @@ package sagas
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // What a statement may cost while the database is in trouble. The pauses add up to about a second and a half, long
@@ -18,6 +20,14 @@ const (
 	longestPause   = time.Second
 	maxElapsedTime = 10 * time.Second
 )
+
+// answerTimeout bounds one try of a statement. It is longer than any takes, and so short that a database that swallows
+// everything is given up after two tries, within half a minute. Nothing else would tell: what stands between may go on
+// to acknowledge packets.
+const answerTimeout = 8 * time.Second
+
+// errNoAnswer reports a try whose answerTimeout is over. The statement may still be running.
+var errNoAnswer = fmt.Errorf("the database has not answered within %s", answerTimeout)
 
 // The SQLSTATEs of a statement that was rolled back for the sake of another one.
 const (
@@ -53,6 +63,19 @@ func retry[T any](ctx context.Context, try func(unsure bool) (T, error)) (T, err
 		last = errors.Join(ended, last)
 	}
 	return v, last
+}
+
+// answered asks the database once. Without an answer in time it lets go of all connections that the pool has, because
+// those to the same server will not have one either: the next try opens a new one.
+func answered[T any](ctx context.Context, pool *pgxpool.Pool, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
+	defer cancel()
+	v, err := ask(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(ctx), errNoAnswer) {
+		pool.Reset()
+		return v, errNoAnswer
+	}
+	return v, err
 }
 
 func pauses() backoff.BackOff {

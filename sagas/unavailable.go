@@ -33,6 +33,9 @@ func IsUnavailable(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
+	if errors.Is(err, errNoAnswer) {
+		return true
+	}
 	_, broken := errors.AsType[*net.OpError](err)
 	return broken || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed)
 }
