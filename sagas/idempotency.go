@@ -63,11 +63,13 @@ func (s *Store) ClaimKey(ctx context.Context, c KeyClaim, lease time.Duration) (
 	args := c.args()
 	args["lease"] = lease
 	answer, err = retry(ctx, func(bool) ([]byte, error) {
-		claimed, err := s.pool.Exec(ctx, claimKeySQL, args)
-		if err != nil || claimed.RowsAffected() == 1 {
-			return nil, err
-		}
-		return s.answered(ctx, c)
+		return inTime(ctx, s.pool, func(ctx context.Context) ([]byte, error) {
+			claimed, err := s.pool.Exec(ctx, claimKeySQL, args)
+			if err != nil || claimed.RowsAffected() == 1 {
+				return nil, err
+			}
+			return s.answered(ctx, c)
+		})
 	})
 	if err != nil && !errors.Is(err, ErrInFlight) && !errors.Is(err, ErrReused) {
 		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
@@ -126,7 +128,9 @@ func (s *Store) ForgetKeys(ctx context.Context, most int) (int64, error) {
 // execute runs a statement that may be repeated when its reply is lost, and returns how many rows it was about.
 func (s *Store) execute(ctx context.Context, sql string, args pgx.NamedArgs) (int64, error) {
 	return retry(ctx, func(bool) (int64, error) {
-		tag, err := s.pool.Exec(ctx, sql, args)
-		return tag.RowsAffected(), err
+		return inTime(ctx, s.pool, func(ctx context.Context) (int64, error) {
+			tag, err := s.pool.Exec(ctx, sql, args)
+			return tag.RowsAffected(), err
+		})
 	})
 }

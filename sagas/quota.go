@@ -19,8 +19,11 @@ type Quota struct {
 
 const (
 	// lockTenantSQL makes the tenant's beginnings wait for each other. What they count must be read by a later
-	// statement, whose snapshot is taken once the lock is held.
-	lockTenantSQL = `SELECT pg_advisory_xact_lock(hashtextextended('sluice in flight ' || @tenant, 0))`
+	// statement, whose snapshot is taken once the lock is held. A process that is cut off meanwhile keeps the tenant
+	// waiting for as long as the server is told to wait for it.
+	lockTenantSQL = `
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+	pg_advisory_xact_lock(hashtextextended('sluice in flight ' || @tenant, 0))`
 
 	// inFlightSQL leaves out the upload that is being begun: an earlier try, whose reply was lost, may have written it.
 	inFlightSQL = `

@@ -65,9 +65,9 @@ func retry[T any](ctx context.Context, try func(unsure bool) (T, error)) (T, err
 	return v, last
 }
 
-// answered asks the database once. Without an answer in time it lets go of all connections that the pool has, because
+// inTime asks the database once. Without an answer in time it lets go of all connections that the pool has, because
 // those to the same server will not have one either: the next try opens a new one.
-func answered[T any](ctx context.Context, pool *pgxpool.Pool, ask func(context.Context) (T, error)) (T, error) {
+func inTime[T any](ctx context.Context, pool *pgxpool.Pool, ask func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
 	defer cancel()
 	v, err := ask(ctx)

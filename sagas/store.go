@@ -87,7 +87,7 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 		"lifetime":    b.Lifetime, "worker": s.worker,
 	}
 	u, err := retry(ctx, func(unsure bool) (Upload, error) {
-		u, err := s.begin(ctx, b, args)
+		u, err := inTime(ctx, s.pool, func(ctx context.Context) (Upload, error) { return s.begin(ctx, b, args) })
 		if unsure && isDuplicate(err) {
 			began, lookErr := s.one(ctx, loadSQL, args)
 			if errors.Is(lookErr, ErrNotFound) || lookErr == nil && !b.matches(began) {
@@ -255,7 +255,7 @@ func (s *Store) read(ctx context.Context, where string, args pgx.NamedArgs) (Upl
 
 // one runs a statement that yields at most one upload.
 func (s *Store) one(ctx context.Context, sql string, args pgx.NamedArgs) (Upload, error) {
-	return answered(ctx, s.pool, func(ctx context.Context) (Upload, error) { return one(ctx, s.pool, sql, args) })
+	return inTime(ctx, s.pool, func(ctx context.Context) (Upload, error) { return one(ctx, s.pool, sql, args) })
 }
 
 // querier is a pool or a transaction.
@@ -278,7 +278,7 @@ func one(ctx context.Context, q querier, sql string, args pgx.NamedArgs) (Upload
 // all runs a statement that may be repeated when its reply is lost.
 func all[T any](ctx context.Context, pool *pgxpool.Pool, sql string, args pgx.NamedArgs, scan pgx.RowToFunc[T]) ([]T, error) {
 	return retry(ctx, func(bool) ([]T, error) {
-		return answered(ctx, pool, func(ctx context.Context) ([]T, error) {
+		return inTime(ctx, pool, func(ctx context.Context) ([]T, error) {
 			rows, err := pool.Query(ctx, sql, args)
 			if err != nil {
 				return nil, err
