@@ -49,7 +49,7 @@ func (l *lookups) version(ctx context.Context, o Owner, id uuid.UUID) (int64, er
 	l.waiting = append(l.waiting, q)
 	if !l.busy {
 		l.busy = true
-		go l.answer() //nolint:gosec // it answers others too
+		go l.answer() //nolint:gosec,contextcheck // it answers others too
 	}
 	l.mu.Unlock()
 	select {

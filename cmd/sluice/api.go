@@ -35,7 +35,7 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, backends.close()) }()
+	defer func() { err = errors.Join(err, backends.close(ctx)) }()
 
 	storage, err := backends.objects.UploadURL()
 	if err != nil {

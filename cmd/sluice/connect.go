@@ -71,7 +71,7 @@ func (b backends) connect(ctx context.Context, log *slog.Logger) (*connected, er
 	}
 	c := &connected{testSignatures: b.ClamdTestSignatures, pool: pool, store: sagas.NewStore(pool, worker()), registry: prometheus.NewRegistry()}
 	c.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c.objects = storage.New(aws, b.S3)
+	c.objects = storage.New(aws, b.S3) //nolint:contextcheck // finding out where a bucket is needs no network
 	c.queues = sqs.NewQueues(sqs.NewClient(aws, b.SQS), b.SQS.Prefix)
 	c.sqsMetrics = sqs.NewMetrics(c.registry)
 	c.publisher = sqs.NewPublisher(c.queues, c.sqsMetrics)
@@ -80,9 +80,9 @@ func (b backends) connect(ctx context.Context, log *slog.Logger) (*connected, er
 }
 
 // close sends what is still to be sent and lets go of the connections.
-func (c *connected) close() error {
+func (c *connected) close(ctx context.Context) error {
 	err := c.publisher.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
 	err = errors.Join(err, c.store.Flush(ctx))
 	c.pool.Close()

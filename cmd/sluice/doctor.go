@@ -54,7 +54,7 @@ func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
 	client := sqs.NewClient(aws, c.Backends.SQS)
 	report := doctor.New(expected, doctor.Deps{
 		Credentials: aws.Credentials,
-		Objects:     storage.New(aws, c.Backends.S3),
+		Objects:     storage.New(aws, c.Backends.S3), //nolint:contextcheck // finding out where a bucket is needs no network
 		SQS:         client,
 		Queues:      sqs.NewQueues(client, c.Backends.SQS.Prefix),
 		Pool:        pool,

@@ -69,7 +69,7 @@ func (c *sagaRetryCommand) Run(ctx context.Context, k *kong.Context, log *slog.L
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(err, b.close(ctx)) }()
 	u, err := b.store.Load(ctx, c.ID)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (c *sagaAbortCommand) Run(ctx context.Context, k *kong.Context, log *slog.L
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(err, b.close(ctx)) }()
 	u, err := b.store.Load(ctx, c.ID)
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, backends.close()) }()
+	defer func() { err = errors.Join(err, backends.close(ctx)) }()
 
 	arrivals := intake.New(c.Backends.Incoming, backends.objects)
 	scanner := scan.New(c.Scan, backends.objects)
@@ -81,7 +81,7 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	}
 	stages = append(stages, pipeline.Settle(notify.New(c.Notify, c.MediaURL), stages...))
 
-	router, err := c.router(backends, stages, scanner, log) //nolint:contextcheck // a handler's context comes with its message
+	router, err := c.router(backends, stages, scanner, log)
 	if err != nil {
 		return err
 	}

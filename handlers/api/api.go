@@ -102,7 +102,7 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 
 	mux := http.NewServeMux()
 	s.huma = humago.New(mux, openAPI())
-	s.routes()
+	s.routes() //nolint:contextcheck // every request has a context of its own
 	if err := s.describe(mux); err != nil {
 		return nil, err
 	}

@@ -190,7 +190,7 @@ func TestPost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := b.begin(strings.Replace(declaring(picture), "{", `{"method":"post",`, 1))
-			if u.Method != "post" || u.Permission.Method != http.MethodPost || !strings.HasSuffix(u.Permission.URL, "/") {
+			if u.Method != string(sagas.MethodPost) || u.Permission.Method != http.MethodPost || !strings.HasSuffix(u.Permission.URL, "/") {
 				t.Fatalf("began %+v", u)
 			}
 			c.change(u.Permission.Fields)
