@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"math"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +22,11 @@ type display struct {
 	mu   sync.Mutex
 	out  io.Writer
 	bars *mpb.Progress // nil without a terminal
+
+	total       *mpb.Bar // of all files; nil without a terminal
+	files, over atomic.Int64
+	size        atomic.Int64 // bytes of all files
+	counted     bool         // whether expect does the counting
 }
 
 func newDisplay(out io.Writer, bars bool) *display {
@@ -26,12 +34,38 @@ func newDisplay(out io.Writer, bars bool) *display {
 		return &display{out: out}
 	}
 	p := mpb.New(mpb.WithOutput(out))
-	return &display{out: p, bars: p}
+	d := &display{out: p, bars: p}
+	d.total = p.AddBar(0, mpb.BarPriority(math.MaxInt),
+		mpb.PrependDecorators(
+			decor.Any(func(decor.Statistics) string { return fmt.Sprintf("%d of %d files", d.over.Load(), d.files.Load()) }, decor.WCSyncSpaceR),
+			decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace),
+		),
+		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpaceR)),
+	)
+	return d
+}
+
+// expect counts the files before their turn comes. Those that cannot be looked at are left to be reported then.
+func (d *display) expect(ctx context.Context, paths files) {
+	for path, err := range paths.all() {
+		if ctx.Err() != nil {
+			return
+		}
+		if info, statErr := os.Stat(path); err == nil && statErr == nil && info.Mode().IsRegular() {
+			d.count(info.Size())
+		}
+	}
+}
+
+func (d *display) count(size int64) {
+	d.files.Add(1)
+	d.total.SetTotal(d.size.Add(size), false)
 }
 
 // close shows what is still to be shown, once every file has ended. Nothing can be shown after it.
 func (d *display) close() {
 	if d.bars != nil {
+		d.total.Abort(true)
 		d.bars.Wait()
 	}
 }
@@ -50,14 +84,18 @@ type tracked struct {
 	bar     *mpb.Bar // nil without a terminal
 	state   atomic.Value
 	shown   int64 // the last step that was shown
+	sum     int64 // bytes that the total has of this file
 }
 
 // track shows a file of size bytes until it ends.
 func (d *display) track(name string, size int64) *tracked {
 	t := &tracked{display: d, name: name, size: size}
-	t.state.Store("sending")
+	t.state.Store("reading")
 	if d.bars == nil {
 		return t
+	}
+	if !d.counted {
+		d.count(size)
 	}
 	t.bar = d.bars.AddBar(0, // without a total, or the bar would end with the transfer
 		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)),
@@ -69,11 +107,13 @@ func (d *display) track(name string, size int64) *tracked {
 
 // sent shows how much of the file has left; it starts with 0, and again with every further try.
 func (t *tracked) sent(n int64) {
-	switch {
-	case t.bar != nil:
-		t.bar.SetCurrent(n)
-	case n == 0:
+	if t.state.Swap("sending") == "reading" && t.bar == nil {
 		t.display.line("%s: sending %.1f", t.name, decor.SizeB1024(t.size))
+	}
+	if t.bar != nil {
+		t.bar.SetCurrent(n)
+		t.display.total.IncrInt64(n - t.sum)
+		t.sum = n
 	}
 }
 
@@ -92,6 +132,7 @@ func (t *tracked) changed(u v1.Upload) {
 func (t *tracked) end() {
 	if t.bar != nil {
 		t.bar.Abort(true)
+		t.display.over.Add(1)
 	}
 }
 

@@ -20,8 +20,9 @@ import (
 
 // Exit codes besides 0.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // as shells have it for Ctrl-C
 )
 
 type program struct {
@@ -77,6 +78,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := command.Run(log); err != nil {
 		if _, ok := errors.AsType[*configError](err); ok {
 			return complain(stderr, err, exitUsage)
+		}
+		if errors.Is(err, errInterrupted) {
+			return complain(stderr, err, exitInterrupted)
 		}
 		return complain(stderr, err, exitFailed)
 	}

@@ -28,27 +28,33 @@ type remote struct {
 
 // client returns a client of the API, for so many connections at once.
 func (r remote) client(connections int) (*client.Client, error) {
+	api, _, err := r.connect(connections)
+	return api, err
+}
+
+// connect is client, and says at which URL the API is.
+func (r remote) connect(connections int) (api *client.Client, base string, err error) {
 	file, err := godotenv.Read(r.EnvFile)
 	if errors.Is(err, fs.ErrNotExist) && r.EnvFile == localEnv {
 		err = nil // most callers have none
 	}
 	if err != nil {
-		return nil, &configError{fmt.Errorf("env-file: %w", err)}
+		return nil, "", &configError{fmt.Errorf("env-file: %w", err)}
 	}
 	base, token := first(r.URL, file["SLUICE_URL"], localURL), first(r.Token, file["SLUICE_TOKEN"])
 	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, &configError{fmt.Errorf("url: %q is not an http or https URL", base)}
+		return nil, "", &configError{fmt.Errorf("url: %q is not an http or https URL", base)}
 	}
 	if token == "" {
-		return nil, &configError{fmt.Errorf("token: set SLUICE_TOKEN, or call this where %s is", localEnv)}
+		return nil, "", &configError{fmt.Errorf("token: set SLUICE_TOKEN, or call this where %s is", localEnv)}
 	}
 	transport, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
-		return client.New(base, token, nil), nil
+		return client.New(base, token, nil), base, nil
 	}
 	transport = transport.Clone()
 	transport.MaxIdleConnsPerHost = max(transport.MaxIdleConnsPerHost, connections)
-	return client.New(base, token, &http.Client{Transport: transport}), nil
+	return client.New(base, token, &http.Client{Transport: transport}), base, nil
 }
 
 // first is the first of values that says anything.

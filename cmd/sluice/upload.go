@@ -2,228 +2,146 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"mime"
 	"os"
-	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/gabriel-vasile/mimetype"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/sluice-media/sluice/handlers/api/client"
-	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
 
 type uploadCmd struct {
-	Files       []string      `arg:"" name:"file" help:"Files to upload."`
-	JSON        bool          `help:"Print one JSON object a line and file, as GET /v1/uploads/{id} answers, and the progress to standard error."`
-	ContentType string        `help:"Media type to declare, instead of what the content looks like or, where it tells nothing, the name says."`
-	Parallel    int           `short:"j" default:"4" help:"Files in flight at once."`
-	Timeout     time.Duration `default:"30m" help:"How long to wait for the outcome of a file that was sent."`
-	Remote      remote        `embed:""`
+	Files []string `arg:"" optional:"" name:"file" help:"Files, folders and patterns such as 'photos/**/*.jpg'; - reads a list of them from standard input."`
+
+	Null      bool   `short:"0" env:"-" help:"What - reads ends in NUL characters, not in line breaks."`
+	FromStdin bool   `env:"-" help:"Upload what standard input holds, as one file. It is kept on disk until it is sent."`
+	Filename  string `env:"-" help:"The name of that file."`
+
+	ContentType string            `name:"type" aliases:"content-type" help:"Media type to declare, instead of what the content looks like or, where it tells nothing, the name says."`
+	Metadata    map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Note to keep with every file; may be repeated."`
+	SHA256      bool              `name:"sha256" default:"true" negatable:"" help:"Read every file once before it is sent, so that nothing but its very bytes can become ready."`
+
+	Parallel int           `short:"j" default:"4" help:"Files in flight at once."`
+	Parts    int           `default:"4" help:"Parts of one file in flight at once."`
+	NoWait   bool          `env:"-" help:"End when the files have arrived, not when they are ready."`
+	Timeout  time.Duration `default:"30m" help:"How long to wait for the outcome of a file that was sent."`
+	Resume   bool          `default:"true" negatable:"" help:"Go on with uploads that an earlier call did not bring to their end."`
+	StateDir string        `type:"path" help:"Folder for what is needed for that: a small file for each upload. Unset, it is sluice/uploads in XDG_STATE_HOME or ~/.local/state."`
+	JSON     bool          `help:"Print one JSON object a line and file: what GET /v1/uploads/{id} answers, and the path; with error, why it was not sent or its outcome is not known. The progress goes to standard error."`
+
+	Remote remote `embed:""`
 }
 
 // Help implements kong.HelpProvider.
 func (uploadCmd) Help() string {
-	return "Each file goes straight to object storage. The exit status is 0 when all of them are ready, 1 when one is not, 2 when the command is wrong."
+	return `Each file goes straight to object storage, a large one in parts. In folders all files are taken, except those whose names begin with a dot. Interrupted or killed, the same command goes on where it stopped: parts that have arrived are not sent again.
+
+The exit status is 0 when all files are ready (with --no-wait: have arrived), 1 when one is not, 2 when the command is wrong, 130 when it was interrupted.`
 }
+
+var errInterrupted = errors.New("interrupted; the same command goes on where this one stopped")
 
 // Run uploads all files and reports each.
 func (c *uploadCmd) Run(ctx context.Context, k *kong.Context) error {
-	api, err := c.Remote.client(c.Parallel)
+	if err := c.check(); err != nil {
+		return &configError{err}
+	}
+	api, base, err := c.Remote.connect(c.Parallel * c.Parts)
 	if err != nil {
 		return err
 	}
-	if c.Parallel < 1 || c.Timeout <= 0 {
-		return &configError{errors.New("parallel and timeout must be positive")}
+	notes, err := c.notes(base)
+	if err != nil {
+		return err
+	}
+	paths := files{args: c.Files, null: c.Null, stdin: os.Stdin}
+	if c.FromStdin {
+		path, remove, err := spool(ctx, os.Stdin, c.Filename)
+		if err != nil {
+			return err
+		}
+		defer remove()
+		paths, notes = files{args: []string{path}}, nil
 	}
 	mixed := c.JSON && isTerminal(k.Stdout) // bars and answers on the same screen would overwrite each other
 	u := uploader{
-		api: api, contentType: c.ContentType, timeout: c.Timeout,
+		api: api, options: c, notes: notes,
 		display: newDisplay(k.Stderr, isTerminal(k.Stderr) && !mixed),
 	}
-	report := &report{out: k.Stdout, json: c.JSON, texts: make([]string, len(c.Files))}
+	report := &report{out: k.Stdout, json: c.JSON, enough: enough(c.NoWait)}
+	if isTerminal(k.Stdout) {
+		report.out = u.display.out
+	}
+	err = u.all(ctx, paths, report)
+	u.display.close()
+	if ctx.Err() != nil {
+		return errors.Join(err, errInterrupted)
+	}
+	return errors.Join(err, notes.forget(), report.finish())
+}
+
+func (c *uploadCmd) check() error {
+	switch {
+	case c.Parallel < 1 || c.Parts < 1 || c.Timeout <= 0:
+		return errors.New("parallel, parts and timeout must be positive")
+	case c.FromStdin && (c.Filename == "" || len(c.Files) > 0):
+		return errors.New("from-stdin needs the file's name by --filename, and takes no other files")
+	case !c.FromStdin && c.Filename != "":
+		return errors.New("filename is for --from-stdin")
+	case !c.FromStdin && len(c.Files) == 0:
+		return errors.New("no file is given")
+	}
+	return nil
+}
+
+func (c *uploadCmd) notes(base string) (*notes, error) {
+	if !c.Resume {
+		return nil, nil
+	}
+	return openNotes(c.StateDir, fmt.Sprint(base, c.ContentType, c.Metadata))
+}
+
+// all uploads the files as they are found. Its error is one of printing.
+func (u *uploader) all(ctx context.Context, paths files, report *report) error {
+	if u.display.bars != nil && paths.countable() {
+		counting, stop := context.WithCancel(ctx)
+		defer stop()
+		u.display.counted = true
+		go u.display.expect(counting, paths)
+	}
 	var group errgroup.Group
-	group.SetLimit(c.Parallel)
-	for i, path := range c.Files {
+	group.SetLimit(u.options.Parallel)
+	number := 0
+	for path, err := range paths.all() {
+		if ctx.Err() != nil {
+			break
+		}
+		i := number
+		number++
 		group.Go(func() error {
+			if err != nil {
+				return report.add(i, path, nil, err)
+			}
 			result, err := u.upload(ctx, path)
 			return report.add(i, path, result, err)
 		})
 	}
-	err = group.Wait()
-	u.display.close()
-	return errors.Join(err, report.finish())
+	return group.Wait()
 }
 
-var errNoOutcome = errors.New("no outcome in time")
-
-// uploader takes files from the disk to their outcome.
-type uploader struct {
-	api         *client.Client
-	contentType string // empty: what the content looks like
-	timeout     time.Duration
-	display     *display
-}
-
-// upload sends one file and waits. A nil upload could not be sent; with an error, any other may still become
-// ready.
-func (u *uploader) upload(ctx context.Context, path string) (*v1.Upload, error) {
-	file, err := os.Open(path)
+// spool keeps what r holds in a file of that name, until it is removed.
+func spool(ctx context.Context, r io.Reader, name string) (path string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "sluice-upload-")
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	declared, err := u.declare(file)
+	remove = func() { _ = os.RemoveAll(dir) } // the system's own cleaning is left
+	path, err = copyTo(dir, name, &interruptible{ctx, r})
 	if err != nil {
-		return nil, err
+		remove()
+		return "", nil, fmt.Errorf("keeping standard input: %w", err)
 	}
-	begun, err := u.api.Begin(ctx, declared)
-	if err != nil {
-		return nil, err
-	}
-	shown := u.display.track(declared.Filename, declared.Size)
-	defer shown.end()
-	if err := u.api.Put(ctx, begun.Permission, file, declared.Size, shown.sent); err != nil {
-		return nil, err
-	}
-	done, err := u.await(ctx, begun.ID, shown)
-	if err != nil {
-		u.display.line("%s: %v", declared.Filename, err)
-	}
-	if done.ID == "" {
-		done = begun.Upload
-	}
-	return &done, err
-}
-
-// await returns the outcome of an upload that was sent, or how far it came within the timeout.
-func (u *uploader) await(ctx context.Context, id string, shown *tracked) (v1.Upload, error) {
-	var refused *client.Error
-	if up, err := u.api.Complete(ctx, id); errors.As(err, &refused) && refused.Status < 500 {
-		return up, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, u.timeout, errNoOutcome)
-	defer cancel()
-	return u.api.Wait(ctx, id, shown.changed)
-}
-
-// declare reads the file once for what has to be known before it is sent.
-func (u *uploader) declare(file *os.File) (v1.NewUpload, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return v1.NewUpload{}, err
-	}
-	if !info.Mode().IsRegular() {
-		return v1.NewUpload{}, &fs.PathError{Op: "upload", Path: file.Name(), Err: errors.New("not a regular file")}
-	}
-	contentType := u.contentType
-	if contentType == "" {
-		if contentType, err = typeOf(file); err != nil {
-			return v1.NewUpload{}, err
-		}
-	}
-	hash := sha256.New()
-	size, err := io.Copy(hash, io.NewSectionReader(file, 0, info.Size()))
-	if err != nil {
-		return v1.NewUpload{}, err
-	}
-	return v1.NewUpload{
-		Filename: strings.ToValidUTF8(filepath.Base(file.Name()), "\uFFFD"), ContentType: contentType,
-		Size: size, SHA256: hex.EncodeToString(hash.Sum(nil)), Method: "put",
-	}, nil
-}
-
-// typeOf is what a file looks like, or, when its content tells nothing, what its name says.
-func typeOf(file *os.File) (string, error) {
-	looks, err := mimetype.DetectReader(file)
-	if err != nil {
-		return "", err
-	}
-	name := mime.TypeByExtension(filepath.Ext(file.Name()))
-	if name == "" || !looks.Is("text/plain") && !looks.Is("application/octet-stream") {
-		name = looks.String()
-	}
-	mediaType, _, err := mime.ParseMediaType(name)
-	return mediaType, err
-}
-
-// report prints what became of the files: objects as they come, texts in the order of the files.
-type report struct {
-	out  io.Writer
-	json bool
-
-	mu       sync.Mutex
-	texts    []string
-	notReady int
-}
-
-// notSent stands for a file that has no upload.
-type notSent struct {
-	Filename string    `json:"filename"`
-	Error    v1.Reason `json:"error"`
-}
-
-// add takes the result of file i. Its error is one of printing.
-func (r *report) add(i int, path string, u *v1.Upload, err error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if u == nil || !u.Ready() {
-		r.notReady++
-	}
-	why := explain(err)
-	switch {
-	case r.json && u == nil:
-		return json.NewEncoder(r.out).Encode(notSent{Filename: filepath.Base(path), Error: why})
-	case r.json:
-		return json.NewEncoder(r.out).Encode(u)
-	case u == nil:
-		r.texts[i] = fmt.Sprintf("%s  not sent\n  %s: %s\n", path, why.Code, why.Detail)
-	case err != nil:
-		r.texts[i] = summary(*u) + fmt.Sprintf("  %s: %s\n", why.Code, why.Detail)
-	default:
-		r.texts[i] = summary(*u)
-	}
-	return nil
-}
-
-// finish prints the texts. Its error says how many files are not ready.
-func (r *report) finish() error {
-	if !r.json {
-		if _, err := io.WriteString(r.out, strings.Join(r.texts, "")); err != nil {
-			return err
-		}
-	}
-	if r.notReady > 0 {
-		return fmt.Errorf("%d of %d files are not ready", r.notReady, len(r.texts))
-	}
-	return nil
-}
-
-// explain gives an error of an upload a code.
-func explain(err error) v1.Reason {
-	var refused *client.Error
-	switch {
-	case err == nil:
-		return v1.Reason{}
-	case errors.As(err, &refused):
-		return v1.Reason{Code: refused.Code, Detail: refused.Explanation()}
-	case errors.As(err, new(*fs.PathError)):
-		return v1.Reason{Code: "unreadable", Detail: err.Error()}
-	case errors.Is(err, errNoOutcome):
-		return v1.Reason{Code: "timeout", Detail: err.Error()}
-	case errors.Is(err, context.Canceled):
-		return v1.Reason{Code: "interrupted", Detail: err.Error()}
-	}
-	return v1.Reason{Code: "unreachable", Detail: err.Error()}
+	return path, remove, nil
 }

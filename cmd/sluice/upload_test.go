@@ -7,9 +7,13 @@ import (
 	"image"
 	"image/jpeg"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +26,7 @@ import (
 	"github.com/sluice-media/sluice/handlers/api/auth"
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/handlers/intake"
+	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/pipeline/storage/storagetest"
 	"github.com/sluice-media/sluice/sagas"
 	"github.com/sluice-media/sluice/sagas/sagatest"
@@ -31,9 +36,14 @@ const testSecret = "a-secret-of-the-tests-of-thirty-two-bytes-or-more"
 
 // startAPI serves the real API into the environment. A confirmed upload goes through its stages at once and
 // becomes ready, or is rejected when its name says so; one called "slow" stays where it is.
-func startAPI(t *testing.T) (url, token string) {
+// What is sent to storage goes through around, if it is given.
+func startAPI(t *testing.T, around ...func(s3 http.Handler) http.Handler) (base, token string) {
 	t.Helper()
-	pool, objects := sagatest.Pool(t), storagetest.New(t)
+	config := storagetest.Config(t)
+	for _, f := range around {
+		config.Endpoint = proxy(t, config.Endpoint, f)
+	}
+	pool, objects := sagatest.Pool(t), storage.New(storagetest.AWS(t), config)
 	store := sagas.NewStore(pool, "test")
 	changes, _ := sagatest.Changes(t, pool)
 	h, err := api.New(t.Context(), api.Config{
@@ -41,7 +51,7 @@ func startAPI(t *testing.T) (url, token string) {
 		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
 		Auth:         auth.Config{JWTSecret: testSecret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		AllowedTypes: []string{"image/jpeg", "image/png"}, MaxSize: 5 << 30, PresignLifetime: time.Minute,
-		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,
+		MultipartThreshold: 10 << 20, PartLifetime: time.Minute, MultipartLifetime: time.Hour,
 		Heartbeat: time.Minute, StreamTimeout: time.Second,
 	}, api.Deps{
 		Store: store, Changes: changes, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
@@ -78,9 +88,24 @@ func startAPI(t *testing.T) (url, token string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	t.Setenv("SLUICE_URL", server.URL)
 	t.Setenv("SLUICE_TOKEN", token)
 	return server.URL, token
+}
+
+func proxy(t *testing.T, endpoint string, around func(http.Handler) http.Handler) string {
+	t.Helper()
+	target, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(around(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is signed
+	}}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 func writeFile(t *testing.T, dir, name string, data []byte) string {
@@ -145,8 +170,9 @@ func TestUploadForScripts(t *testing.T) {
 	}
 
 	code, status, stderr := sluice(t, "status", "--json", u.ID)
-	if code != 0 || status != stdout {
-		t.Errorf("exit %d, %s\nis not\n%s, %s", code, status, stdout, stderr)
+	var shown v1.Upload
+	if err := json.Unmarshal([]byte(status), &shown); code != 0 || err != nil || !reflect.DeepEqual(shown, u) {
+		t.Errorf("exit %d, %s\nis not\n%s, %s, %v", code, status, stdout, stderr, err)
 	}
 }
 
@@ -168,7 +194,7 @@ func TestUploadOfMixedFiles(t *testing.T) {
 	dir := t.TempDir()
 	files := []string{
 		writeJPEG(t, dir, "good.jpg"), writeJPEG(t, dir, "bad.jpg"), filepath.Join(dir, "nothing.jpg"),
-		writeFile(t, dir, "notes.txt", []byte("only text")), writeFile(t, dir, "empty.jpg", nil), dir,
+		writeFile(t, dir, "notes.txt", []byte("only text")), writeFile(t, dir, "empty.jpg", nil), os.DevNull,
 	}
 	code, stdout, stderr := sluice(t, append([]string{"upload", "--json"}, files...)...)
 	if code != exitFailed || !strings.Contains(stderr, "5 of 6 files are not ready") {
@@ -195,7 +221,7 @@ func TestUploadOfMixedFiles(t *testing.T) {
 	}
 	want := map[string]string{
 		"good.jpg": "ready", "bad.jpg": "rejected undecodable", "nothing.jpg": "error unreadable",
-		"notes.txt": "error type_not_allowed", "empty.jpg": "error invalid_request", filepath.Base(dir): "error unreadable",
+		"notes.txt": "error type_not_allowed", "empty.jpg": "error empty", "null": "error unreadable",
 	}
 	for name, result := range want {
 		if got[name] != result {

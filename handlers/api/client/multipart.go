@@ -138,7 +138,7 @@ func (s *partSender) send(ctx context.Context, number int) error {
 	if s.SHA256 {
 		hash := sha256.New()
 		if _, err := io.Copy(hash, s.section(number)); err != nil {
-			return &readError{err}
+			return &FileError{err}
 		}
 		sum = hex.EncodeToString(hash.Sum(nil))
 	}

@@ -68,7 +68,7 @@ func (c *Client) deliver(ctx context.Context, d delivery) (etag string, err erro
 // sendingFailed drops the presigned URL, which is a secret, from an error, and tells the file that cannot be read
 // from the connection that has failed.
 func sendingFailed(ctx context.Context, err error) error {
-	var unreadable *readError
+	var unreadable *FileError
 	switch {
 	case errors.As(err, &unreadable):
 		return unreadable
@@ -82,11 +82,14 @@ func sendingFailed(ctx context.Context, err error) error {
 	return &connectionError{err}
 }
 
-// readError is a file that cannot be read any more, or has become shorter.
-type readError struct{ err error }
+// FileError is a file that cannot be read any more, or has become shorter.
+type FileError struct{ err error }
 
-func (e *readError) Error() string { return "reading the file: " + e.err.Error() }
-func (e *readError) Unwrap() error { return e.err }
+// Error implements error.
+func (e *FileError) Error() string { return "reading the file: " + e.err.Error() }
+
+// Unwrap returns what reading it came to.
+func (e *FileError) Unwrap() error { return e.err }
 
 // meter tells how much of a body was read. The transport may go on reading after it has answered, and begin anew before
 // it has: only the latest reader counts, and none after stop.
@@ -126,7 +129,7 @@ func (r *meteredReader) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return n, &readError{err}
+		return n, &FileError{err}
 	}
 	r.meter.mu.Lock()
 	defer r.meter.mu.Unlock()

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// standardInput is the argument that stands for a list of paths on standard input.
+const standardInput = "-"
+
+// files are the files that a command names. They are found one by one: a folder of millions costs no memory.
+type files struct {
+	args  []string
+	null  bool // how the entries of stdin end
+	stdin io.Reader
+}
+
+// countable reports whether the files can be looked for twice.
+func (f files) countable() bool { return !slices.Contains(f.args, standardInput) }
+
+// all finds the files in the order in which they are named. What cannot be looked into comes with an error.
+func (f files) all() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, arg := range f.args {
+			if arg != standardInput {
+				if !expand(arg, yield) {
+					return
+				}
+				continue
+			}
+			lines := bufio.NewScanner(f.stdin)
+			if f.null {
+				lines.Split(scanNull)
+			}
+			for lines.Scan() {
+				if path := lines.Text(); path != "" && !expand(path, yield) {
+					return
+				}
+			}
+			if err := lines.Err(); err != nil && !yield("standard input", err) {
+				return
+			}
+		}
+	}
+}
+
+// expand yields a file, the files of a folder or those that match a pattern. It reports whether to go on.
+func expand(arg string, yield func(string, error) bool) bool {
+	info, err := os.Stat(arg)
+	switch {
+	case err == nil && info.IsDir():
+		return walk(arg, yield)
+	case err != nil && strings.ContainsAny(arg, "*?[{"):
+		return match(arg, yield)
+	}
+	return yield(arg, err)
+}
+
+// walk yields the files of a folder and those below it, without what is hidden.
+func walk(root string, yield func(string, error) bool) bool {
+	more := true
+	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error { // all errors are yielded
+		hidden := path != root && strings.HasPrefix(filepath.Base(path), ".")
+		switch {
+		case err != nil:
+			more = yield(path, err)
+		case hidden && entry.IsDir():
+			return fs.SkipDir
+		case !hidden && isFile(path, entry):
+			more = yield(path, nil)
+		}
+		if !more {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return more
+}
+
+// isFile reports a regular file, or a link to one.
+func isFile(path string, entry fs.DirEntry) bool {
+	if entry.Type()&fs.ModeSymlink == 0 {
+		return entry.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// match yields the files that match a pattern, and does not look into hidden folders; that there are none is an error.
+func match(pattern string, yield func(string, error) bool) bool {
+	base, rest := doublestar.SplitPattern(filepath.ToSlash(pattern))
+	more, found := true, false
+	err := doublestar.GlobWalk(os.DirFS(base), rest, func(path string, entry fs.DirEntry) error {
+		path = filepath.Join(base, filepath.FromSlash(path))
+		if !isFile(path, entry) {
+			return nil
+		}
+		found = true
+		if more = yield(path, nil); !more {
+			return fs.SkipAll
+		}
+		return nil
+	}, doublestar.WithNoHidden())
+	switch {
+	case !more:
+		return false
+	case err != nil:
+		return yield(pattern, err)
+	case !found:
+		return yield(pattern, &fs.PathError{Op: "match", Path: pattern, Err: fs.ErrNotExist})
+	}
+	return true
+}
+
+// scanNull splits at NUL characters.
+func scanNull(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
+}
