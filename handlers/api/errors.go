@@ -107,9 +107,10 @@ func (s *server) write(ctx context.Context, w http.ResponseWriter, p *problem) {
 	for name := range p.header {
 		w.Header().Set(name, p.header.Get(name))
 	}
-	w.Header().Set("Content-Type", p.ContentType(""))
+	body, contentType := spoken(callOf(ctx).tags, p)
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(p.Status)
-	if err := json.NewEncoder(w).Encode(p.Problem); err != nil {
+	if err := json.NewEncoder(w).Encode(body); err != nil {
 		s.log.DebugContext(ctx, "could not send an error", "error", err)
 	}
 }

@@ -150,7 +150,7 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	if slices.Contains(op.Tags, simpleTag) {
 		op.Middlewares = append(op.Middlewares, simpleDialect)
 	}
-	op.Middlewares = append(op.Middlewares, uncached)
+	op.Middlewares = append(op.Middlewares, begun)
 	if len(op.Security) > 0 {
 		op.Middlewares = append(op.Middlewares, s.authenticated, s.limited)
 		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly, rateLimited)
@@ -200,8 +200,9 @@ func unhurried(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// uncached keeps answers out of caches, unless the operation says otherwise.
-func uncached(ctx huma.Context, next func(huma.Context)) {
+// begun notes which operation it is, and keeps answers out of caches unless the operation says otherwise.
+func begun(ctx huma.Context, next func(huma.Context)) {
+	callOf(ctx.Context()).tags = ctx.Operation().Tags
 	ctx.SetHeader("Cache-Control", "no-store")
 	next(ctx)
 }

@@ -27,18 +27,24 @@ func translate(ctx huma.Context, _ string, body any) (any, error) {
 	return body, nil
 }
 
-// final is the body that tells the client of p: on the endpoints of another protocol, what its clients expect.
+// final is the body that tells the client of p.
 func final(ctx huma.Context, p *problem) any {
 	p.RequestID = callOf(ctx.Context()).requestID
-	if slices.Contains(ctx.Operation().Tags, simpleTag) {
-		ctx.SetHeader("Content-Type", "application/json")
-		return simpleError(p)
+	body, contentType := spoken(ctx.Operation().Tags, p)
+	ctx.SetHeader("Content-Type", contentType)
+	return body
+}
+
+// spoken is a problem as the clients of an operation with these tags know errors.
+func spoken(tags []string, p *problem) (body any, contentType string) {
+	switch {
+	case slices.Contains(tags, simpleTag):
+		return simpleError(p), "application/json"
+	case slices.Contains(tags, companionTag):
+		return companionError(p), "application/json"
+	default:
+		return p.Problem, p.ContentType("")
 	}
-	if slices.Contains(ctx.Operation().Tags, companionTag) {
-		ctx.SetHeader("Content-Type", "application/json")
-		return companionError(p)
-	}
-	return p.Problem
 }
 
 func fromHuma(e *huma.ErrorModel) *problem {
