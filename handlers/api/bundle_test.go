@@ -139,7 +139,9 @@ func (b *testBundle) call(method, path, body string, headers ...string) response
 			req.Header.Set(headers[i], headers[i+1])
 		}
 	}
-	return b.do(req)
+	res := b.do(req)
+	wantDocumented(b.t, method, path, res)
+	return res
 }
 
 func (b *testBundle) do(req *http.Request) response {
