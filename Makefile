@@ -9,7 +9,7 @@ LOCAL := deploy/local
 # What chaos draws from: the same seed strikes in the same way.
 SEED ?= 1
 
-.PHONY: help run test uppy failpoints race bench bench-pipeline chaos chaos-long mutants build deps lint fmt vet clean
+.PHONY: help run test uppy failpoints race bench bench-pipeline chaos chaos-long hosts mutants build deps lint fmt vet clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ chaos: build ## let everything fail for a minute and judge what comes of the upl
 
 chaos-long: build ## the same with 10,000 uploads, in about half an hour
 	bin/sluice-local chaos --seed $(SEED) --uploads 10000 --clients 128 --duration 30m
+
+hosts: build ## cut hosts off from Postgres, from SQS and from everything, and judge the same
+	bin/sluice-local chaos --seed $(SEED) --profile hosts --uploads 150 --duration 66s
 
 mutants: build ## plant bugs in Sluice and show that chaos finds each
 	bin/sluice-local mutants --seed $(SEED)

@@ -151,6 +151,9 @@ func (p *product) struck(own ports) chaos.Stack {
 func (p *product) launchProcess(ctx context.Context, process chaos.Process) (*supervise.Service, error) {
 	spec := p.process(process.Command, healthy(process.Health))
 	spec.Name = process.Name
+	if process.Host != nil {
+		spec.Path, spec.Args = process.Host.Command(spec.Path, spec.Args...)
+	}
 	spec.Important = nil
 	spec.Env = func() []string {
 		own := slices.Clone(p.variables)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sluice-media/sluice/deploy/local/clamd"
+	"github.com/sluice-media/sluice/deploy/local/hosts"
 	"github.com/sluice-media/sluice/deploy/local/s3"
 )
 
@@ -60,6 +61,8 @@ type run struct {
 	watcher   *watcher
 	customers *customers
 	inspector *inspector
+	network   *hosts.Network // nil when there are no hosts
+	cutter    *cutter
 	began     time.Time
 
 	mu         sync.Mutex
@@ -105,7 +108,16 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return r.report(e, slowest, allowed), nil
+	report = r.report(e, slowest, allowed)
+	if r.profile.Hosts {
+		report.Cuts = r.cutter.made
+		labours, err := readLabours(ctx, r.Stack.DatabaseURL)
+		if err != nil {
+			return Report{}, err
+		}
+		report.Findings = append(report.Findings, JudgeCuts(report.Cuts, labours, r.profile.takeover())...)
+	}
+	return report, nil
 }
 
 // open starts everything that stands around Sluice, then Sluice's processes.
@@ -113,10 +125,19 @@ func (r *run) open(ctx context.Context) (err error) {
 	if r.receiver, err = openReceiver(ctx, r.Seed, r.profile.RefuseWebhooks, r.Logger); err != nil {
 		return err
 	}
-	if r.gates, err = openGates(r.Stack, r.receiver.address); err != nil {
+	address := loopback
+	var workerHosts []*hosts.Host
+	if r.profile.Hosts {
+		if r.network, err = hosts.Open(ctx, workers); err != nil {
+			return fmt.Errorf("make the hosts of the workers: %w", err)
+		}
+		address, workerHosts = r.network.Address(), r.network.Hosts()
+	}
+	if r.gates, err = openGates(r.Stack, address, r.receiver.address); err != nil {
 		return err
 	}
-	if r.fleet, err = launch(ctx, r.Stack, r.profile, r.gates, r.receiver.secret); err != nil {
+	r.cutter = &cutter{hosts: workerHosts, gates: r.gates}
+	if r.fleet, err = launch(ctx, r.Stack, r.profile, r.gates, r.receiver.secret, workerHosts); err != nil {
 		return err
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: r.Clients}}
@@ -138,7 +159,7 @@ func (r *run) open(ctx context.Context) (err error) {
 		mortals[name] = append(mortals[name], service)
 	}
 	r.striker = &striker{
-		mortals: mortals, gates: r.gates, events: r.Stack.Faults, forger: forger, tally: r.tally, logger: r.Logger,
+		mortals: mortals, gates: r.gates, events: r.Stack.Faults, forger: forger, cutter: r.cutter, tally: r.tally, logger: r.Logger,
 	}
 	return nil
 }
@@ -147,6 +168,9 @@ func (r *run) close(ctx context.Context) error {
 	err := r.fleet.stop(ctx)
 	for _, g := range r.gates {
 		g.close()
+	}
+	if r.network != nil {
+		err = errors.Join(err, r.network.Close(ctx))
 	}
 	if r.receiver != nil {
 		err = errors.Join(err, r.receiver.close(ctx))

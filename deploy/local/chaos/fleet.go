@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/sluice-media/sluice/deploy/local/hosts"
 	"github.com/sluice-media/sluice/deploy/local/s3"
 	"github.com/sluice-media/sluice/deploy/local/supervise"
 )
@@ -47,6 +48,7 @@ type Process struct {
 	Command string
 	Env     map[string]string // on top of the stack's own
 	Health  string            // base URL of /healthz
+	Host    *hosts.Host       // that it runs on; nil is the machine itself
 }
 
 const (
@@ -69,7 +71,11 @@ type fleet struct {
 	bases    []string // URLs of the API
 }
 
-func openGates(s Stack, receiver string) (map[string]*gate, error) {
+// loopback is where everything is when there are no hosts.
+const loopback = "127.0.0.1"
+
+// openGates opens a gate to each dependency at the address.
+func openGates(s Stack, address, receiver string) (map[string]*gate, error) {
 	database, err := url.Parse(s.DatabaseURL)
 	if err != nil {
 		return nil, errors.New("the database URL is none")
@@ -78,7 +84,7 @@ func openGates(s Stack, receiver string) (map[string]*gate, error) {
 	for name, target := range map[string]string{
 		gateS3: s.S3, gateUploads: s.S3, gateSQS: s.SQS, gateClamd: s.Clamd, gatePostgres: database.Host, gateWebhook: receiver,
 	} {
-		if gates[name], err = openGate(name, target); err != nil {
+		if gates[name], err = openGate(name, address, target); err != nil {
 			return gates, err
 		}
 	}
@@ -86,7 +92,7 @@ func openGates(s Stack, receiver string) (map[string]*gate, error) {
 }
 
 // launch starts the fleet behind the gates and waits until it answers.
-func launch(ctx context.Context, s Stack, p Profile, gates map[string]*gate, secret string) (fleet, error) {
+func launch(ctx context.Context, s Stack, p Profile, gates map[string]*gate, secret string, workerHosts []*hosts.Host) (fleet, error) {
 	env, err := environment(s, p, gates, secret)
 	if err != nil {
 		return fleet{}, err
@@ -100,8 +106,13 @@ func launch(ctx context.Context, s Stack, p Profile, gates map[string]*gate, sec
 		} else {
 			f.bases = append(f.bases, "http://"+address)
 		}
+		var host *hosts.Host
+		if n := i - apis; n >= 0 && n < len(workerHosts) {
+			host = workerHosts[n]
+			address = net.JoinHostPort(host.Address, strconv.Itoa(port))
+		}
 		process := Process{
-			Name: fmt.Sprintf("%s-%d", command, number), Command: command, Env: withVariable(env, listen, address), Health: "http://" + address,
+			Host: host, Name: fmt.Sprintf("%s-%d", command, number), Command: command, Env: withVariable(env, listen, address), Health: "http://" + address,
 		}
 		service, err := s.Launch(ctx, process)
 		if err != nil {

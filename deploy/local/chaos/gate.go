@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -60,8 +61,8 @@ type gate struct {
 	passing map[string]*atomic.Int64
 }
 
-// openGate listens on a free port and passes everything on to target, a host:port.
-func openGate(name, target string) (*gate, error) {
+// openGate listens on a free port of the address and passes everything on to target, a host:port.
+func openGate(name, address, target string) (*gate, error) {
 	witnesses.Do(func() {
 		toxics.Register(witnessType, new(witness))
 		zerolog.SetGlobalLevel(zerolog.Disabled) // some toxics have no logger but the global one
@@ -71,7 +72,7 @@ func openGate(name, target string) (*gate, error) {
 		server:  toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),
 		passing: map[string]*atomic.Int64{upstream: {}, downstream: {}},
 	}
-	if err := g.listen("127.0.0.1:0"); err != nil {
+	if err := g.listen(net.JoinHostPort(address, "0")); err != nil {
 		return nil, fmt.Errorf("open the gate to %s: %w", name, err)
 	}
 	return g, nil

@@ -52,7 +52,7 @@ func ask(t *testing.T, address string, patience time.Duration) error {
 }
 
 func TestFaultsStrikeAndEnd(t *testing.T) {
-	g, err := openGate("echo", echo(t))
+	g, err := openGate("echo", loopback, echo(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,11 +17,12 @@ const (
 	LeftOver = "left over" // an object that belongs to nothing any more
 	Untold   = "untold"    // an outcome that was not delivered
 	Twice    = "twice"     // something happened twice that may happen once only
+	Stranded = "stranded"  // a host that was cut off kept its work, or did not work again
 )
 
 // Checks lists them.
 func Checks() []string {
-	return []string{Lost, Stuck, Wrong, Leaked, LeftOver, Untold, Twice}
+	return []string{Lost, Stuck, Wrong, Leaked, LeftOver, Untold, Twice, Stranded}
 }
 
 // Finding is one thing that is not as it must be.

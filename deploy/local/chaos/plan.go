@@ -16,15 +16,16 @@ const (
 	kill    = "kill"
 	weather = "events"
 	forge   = "forge"
+	cutOff  = "cut"
 )
 
 // action is one fault of a plan.
 type action struct {
 	at     time.Duration // from the start of the run
-	kind   string        // kill, weather, forge or a fault of the network
+	kind   string        // kill, weather, forge, cut or a fault of the network
 	target string        // process, dependency or kind of forgery
 	toward string        // of the network: upstream to the dependency, or downstream from it
-	lasts  time.Duration // of the network
+	lasts  time.Duration // of the network and of cuts
 	events s3.FaultPlan  // of the weather
 	dice   uint64        // what is left to chance when it strikes
 }
@@ -34,6 +35,8 @@ func (a action) String() string {
 	switch a.kind {
 	case kill, forge:
 		return fmt.Sprintf("%5.1fs %s %s", a.at.Seconds(), a.kind, a.target)
+	case cutOff:
+		return fmt.Sprintf("%5.1fs one host is cut off from %s for %.1fs", a.at.Seconds(), a.target, a.lasts.Seconds())
 	case weather:
 		return fmt.Sprintf("%5.1fs events: drop %.0f%%, duplicate %.0f%%, delay %.0f%%, reorder %.0f%%",
 			a.at.Seconds(), 100*a.events.Drop, 100*a.events.Duplicate, 100*a.events.Delay, 100*a.events.Reorder)
@@ -50,6 +53,7 @@ func newPlan(seed uint64, p Profile, duration time.Duration) []action {
 	plan = append(plan, kills(dice, p, duration)...)
 	plan = append(plan, poisonings(dice, p, duration)...)
 	plan = append(plan, weathers(dice, p, duration)...)
+	plan = append(plan, cuts(dice, p, duration)...)
 	forgeries := deck(dice, forgeryKinds())
 	for at := range moments(dice, p.ForgeEvery, duration) {
 		plan = append(plan, action{at: at, kind: forge, target: forgeries(), dice: dice.Uint64()})
@@ -86,6 +90,15 @@ func poisonings(dice *rand.Rand, p Profile, duration time.Duration) (plan []acti
 			toward = upstream
 		}
 		plan = append(plan, action{at: at, kind: drawn[0], target: drawn[1], toward: toward, lasts: lasts, dice: dice.Uint64()})
+	}
+	return plan
+}
+
+// cuts has one cut after the other, each for two thirds of its time, so that the host is seen to come back.
+func cuts(dice *rand.Rand, p Profile, duration time.Duration) (plan []action) {
+	for i, target := range p.Cuts {
+		slot := duration / time.Duration(len(p.Cuts))
+		plan = append(plan, action{at: slot*time.Duration(i) + slot/12, kind: cutOff, target: target, lasts: slot * 2 / 3, dice: dice.Uint64()})
 	}
 	return plan
 }

@@ -33,6 +33,11 @@ type Profile struct {
 	// RefuseWebhooks is the share of webhooks that the receiver answers with an error.
 	RefuseWebhooks float64
 
+	// Hosts tells that each worker has a host of its own, one of which after the other is cut off, from each of Cuts: a
+	// dependency or everything.
+	Hosts bool
+	Cuts  []string
+
 	// Crowd is the weight of each kind of customer.
 	Crowd map[string]int
 
@@ -126,6 +131,13 @@ var profiles = map[string]Profile{
 		Crowd:      map[string]int{idler: 3, honest: 1},
 		SweepEvery: time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
 	},
+	// hosts has each worker on a host of its own, and one of them cut off at a time.
+	"hosts": {
+		Hosts:      true,
+		Cuts:       []string{gatePostgres, gateSQS, everything},
+		Crowd:      map[string]int{honest: 4, silent: 3, infectious: 2, poster: 1, liar: 1, repenter: 1},
+		SweepEvery: time.Second, ArrivalAge: 3 * time.Second, StillnessAge: 4 * time.Second,
+	},
 	// deaf never hears of an upload: the sweeper has to find it.
 	"deaf": {
 		WeatherEvery: time.Minute,
@@ -163,4 +175,10 @@ func (p Profile) twoSweeps() time.Duration {
 		return p.Unswept
 	}
 	return 2 * (max(p.ArrivalAge, p.StillnessAge) + p.SweepEvery*3/2)
+}
+
+// takeover is how long the work of a host may lie that is cut off: until its messages are visible again, or until the
+// sweeper sends new ones.
+func (p Profile) takeover() time.Duration {
+	return max(visibility, p.StillnessAge+p.SweepEvery*3/2) + takeoverGrace
 }

@@ -24,6 +24,8 @@ type Report struct {
 	// taken.
 	Slowest time.Duration `json:"slowest_ns"`
 	Allowed time.Duration `json:"allowed_ns"`
+	// Cuts are the hosts that were cut off, and what came of it.
+	Cuts []Cut `json:"cuts,omitempty"`
 	// TurnedAway are customers who could not do what they came for, which says nothing about uploads.
 	TurnedAway []string  `json:"turned_away,omitempty"`
 	Findings   []Finding `json:"findings"`
@@ -53,6 +55,9 @@ func (r Report) Print(w io.Writer) error {
 	p.line("\n%d uploads in %s: %s", r.Uploads, r.Took.Round(time.Second), tallied(r.Outcomes))
 	p.line("%d webhooks, %d looks at the edge, the last outcome %.1f s after the last fault (%.1f s allowed)",
 		r.Webhooks, r.Looks, r.Slowest.Seconds(), r.Allowed.Seconds())
+	for _, c := range r.Cuts {
+		p.line("%s", c)
+	}
 	for _, trouble := range r.TurnedAway {
 		p.line("turned away: %s", trouble)
 	}

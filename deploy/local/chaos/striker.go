@@ -19,6 +19,7 @@ type striker struct {
 	gates   map[string]*gate
 	events  *s3.Faults
 	forger  *forger
+	cutter  *cutter
 	tally   *tally
 	logger  *slog.Logger
 }
@@ -53,6 +54,10 @@ func (s *striker) strike(ctx context.Context, a action) error {
 	case forge:
 		done, err := s.forger.forge(ctx, a.target, dice)
 		s.tally.add(forge+" "+a.target, done)
+		return err
+	case cutOff:
+		vanished, err := s.cutter.cut(ctx, a.target, a.lasts, dice)
+		s.tally.add(cutOff+" "+a.target, vanished > 0)
 		return err
 	default:
 		struck, err := s.gates[a.target].disturb(ctx, a.kind, a.toward, a.lasts)

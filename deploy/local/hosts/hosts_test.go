@@ -3,6 +3,7 @@ package hosts
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -30,7 +31,11 @@ func server(t *testing.T, n *Network) (port int) {
 			_ = conn.Close()
 		}
 	}()
-	return listener.Addr().(*net.TCPAddr).Port
+	address, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(address.Port())
 }
 
 // reaches tells whether a program on the host gets the server's greeting within a second.
