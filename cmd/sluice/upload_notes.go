@@ -49,7 +49,7 @@ func openNotes(dir, scope string) (*notes, error) {
 		}
 		dir = filepath.Join(state, "sluice", "uploads")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // whoever calls the program chooses the folder
 		return nil, &configError{fmt.Errorf("state-dir: %w", err)}
 	}
 	return &notes{dir: dir, scope: scope}, dropStale(dir)
@@ -63,7 +63,7 @@ func dropStale(dir string) error {
 	for _, e := range entries {
 		info, err := e.Info()
 		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > noteLifetime {
-			err = os.Remove(filepath.Join(dir, e.Name()))
+			err = os.Remove(filepath.Join(dir, e.Name())) //nolint:gosec // whoever calls the program chooses the folder
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // another call may have been faster
 			return fmt.Errorf("dropping what is out of date: %w", err)

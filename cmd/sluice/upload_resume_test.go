@@ -159,8 +159,9 @@ func TestWhichFilesAreMeant(t *testing.T) {
 			if !slices.Equal(got, tc.want) {
 				t.Errorf("%q, want %q", got, tc.want)
 			}
-			for range tc.files.all() {
-				break // must be possible
+			for path, err := range tc.files.all() { // may be left early
+				t.Log(path, err)
+				break
 			}
 		})
 	}
