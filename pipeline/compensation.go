@@ -20,24 +20,35 @@ type Undoer interface {
 	Undo(ctx context.Context, u sagas.Upload) error
 }
 
-// Settle returns the last stage of a line: it has every stage that can take back its step do so, the last one
-// first, because that is where things can be reached, and then has tell deliver the outcome. Whatever ends an upload
-// sends it there, so this is the one place that cleans up; what is interrupted is repeated with the delivery.
-func Settle(tell Stage, line ...Stage) Stage { return settling{tell, line} }
+// Steps are the stages of a line. Those that can take back their step do so together.
+type Steps []Stage
+
+// Undo implements Undoer: the last step first, because that is where things can be reached.
+func (s Steps) Undo(ctx context.Context, u sagas.Upload) error {
+	var errs []error
+	for _, stage := range slices.Backward(s) {
+		errs = append(errs, undo(ctx, stage, u))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("cleaning up: %w", err)
+	}
+	return nil
+}
+
+// Settle returns the last stage of a line: it has the steps taken back, and then has tell deliver the outcome.
+// Whatever ends an upload sends it there, so this is where everything is cleaned up first; what is interrupted is
+// repeated with the delivery. The Sweeper does it once more for what was still being made at that time.
+func Settle(tell Stage, steps Steps) Stage { return settling{tell, steps} }
 
 type settling struct {
 	Stage
-	line []Stage
+	steps Steps
 }
 
 // Run implements Stage.
 func (s settling) Run(ctx context.Context, u sagas.Upload) (Outcome, error) {
-	var errs []error
-	for _, stage := range slices.Backward(s.line) {
-		errs = append(errs, undo(ctx, stage, u))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return Outcome{}, fmt.Errorf("cleaning up: %w", err)
+	if err := s.steps.Undo(ctx, u); err != nil {
+		return Outcome{}, err
 	}
 	return s.Stage.Run(ctx, u)
 }

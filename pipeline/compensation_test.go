@@ -39,8 +39,8 @@ func TestTheLastStageCleansUpBeforeItTells(t *testing.T) {
 		order = append(order, "tell")
 		return pipeline.Advance(u.State, sagas.Facts{}), nil
 	}}
-	last := pipeline.Settle(tell, step(pipeline.Intake, sagas.Uploaded), leading(pipeline.Scan, sagas.Clean),
-		step(pipeline.Thumbnail, sagas.Processed), step(pipeline.Publish, sagas.Ready))
+	last := pipeline.Settle(tell, pipeline.Steps{step(pipeline.Intake, sagas.Uploaded), leading(pipeline.Scan, sagas.Clean),
+		step(pipeline.Thumbnail, sagas.Processed), step(pipeline.Publish, sagas.Ready)})
 	if err := b.runner.Handle(last)(delivery(t, 1, job(b.begin(t, sagas.Failed)))); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestNobodyIsToldBeforeItIsCleanedUp(t *testing.T) {
 	stuck := &undoable{stage: leading(pipeline.Publish, sagas.Ready), undo: func(context.Context, sagas.Upload) error { return why }}
 	fine := &undoable{stage: leading(pipeline.Intake, sagas.Uploaded)}
 	tell := leading(pipeline.Notify, sagas.Aborted)
-	last := b.runner.Handle(pipeline.Settle(tell, fine, stuck))
+	last := b.runner.Handle(pipeline.Settle(tell, pipeline.Steps{fine, stuck}))
 	for attempt := 1; attempt <= maxAttempts+1; attempt++ {
 		if err := last(delivery(t, attempt, job(u))); !errors.Is(err, why) {
 			t.Fatalf("attempt %d: got %v", attempt, err)

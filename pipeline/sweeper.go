@@ -22,7 +22,7 @@ const sweepBatch = 100
 type SweepConfig struct {
 	Every        time.Duration `help:"How often a worker looks for uploads that have been still for too long." default:"30s"`
 	ArrivalAge   time.Duration `help:"How long an upload may wait for its object's event before S3 is asked." default:"2m"`
-	StillnessAge time.Duration `help:"How long an upload may stand still on the line before its message is sent again. Longer than the slowest stage." default:"30m"`
+	StillnessAge time.Duration `help:"How long an upload may stand still on the line before its message is sent again, and after which one that came to nothing is cleaned up once more. Longer than the slowest stage." default:"30m"`
 }
 
 // Validate reports every mistake at once.
@@ -37,11 +37,13 @@ func (c SweepConfig) Validate() error {
 }
 
 // Sweeper forgets nobody: it asks S3 about uploads whose event never came, sends again what was lost on the line,
-// and gives up what was never uploaded. Every worker has one; the database keeps them apart.
+// and gives up what was never uploaded. It also takes away what a worker that died left S3 to finish after its upload had
+// come to nothing. Every worker has one; the database keeps them apart.
 type Sweeper struct {
 	config SweepConfig
 	runner *Runner
 	intake Stage
+	steps  Undoer
 	log    *slog.Logger
 
 	swept *prometheus.CounterVec // action
@@ -52,16 +54,17 @@ const (
 	sweptArrived = "arrived" // the object was there without an event
 	sweptResent  = "resent"  // its message was sent again
 	sweptExpired = "expired"
+	sweptCleaned = "cleaned" // it had come to nothing, and was cleaned up once more
 )
 
-// NewSweeper returns a sweeper that moves uploads by runner and asks after objects by intake.
-func NewSweeper(c SweepConfig, runner *Runner, intake Stage, reg prometheus.Registerer, log *slog.Logger) *Sweeper {
-	s := &Sweeper{config: c, runner: runner, intake: intake, log: log}
+// NewSweeper returns a sweeper that moves uploads by runner, asks after objects by intake and cleans up by steps.
+func NewSweeper(c SweepConfig, runner *Runner, intake Stage, steps Undoer, reg prometheus.Registerer, log *slog.Logger) *Sweeper {
+	s := &Sweeper{config: c, runner: runner, intake: intake, steps: steps, log: log}
 	s.swept = promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "sluice_swept_uploads_total",
-		Help: "Uploads that had been still for too long, by what was done: arrived without an event, resent or expired.",
+		Help: "Uploads that had been still for too long, by what was done: arrived without an event, resent, expired or cleaned up once more.",
 	}, []string{"action"})
-	for _, action := range []string{sweptArrived, sweptResent, sweptExpired} {
+	for _, action := range []string{sweptArrived, sweptResent, sweptExpired, sweptCleaned} {
 		s.swept.WithLabelValues(action)
 	}
 	return s
@@ -88,6 +91,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 	return errors.Join(
 		s.each(ctx, s.config.ArrivalAge, store.ClaimArrivals, s.lookFor),
 		s.each(ctx, s.config.StillnessAge, store.ClaimStill, s.resend),
+		s.each(ctx, s.config.StillnessAge, store.ClaimUncleaned, s.clean),
 	)
 }
 
@@ -132,6 +136,16 @@ func (s *Sweeper) lookFor(ctx context.Context, u sagas.Upload) error {
 func (s *Sweeper) resend(ctx context.Context, u sagas.Upload) error {
 	s.swept.WithLabelValues(sweptResent).Inc()
 	return s.resendTo(ctx, u)
+}
+
+// clean takes away what came after an upload was cleaned up: a copy that S3 had begun for a worker that died, or an object
+// whose event was lost. By now nobody works on the upload any more.
+func (s *Sweeper) clean(ctx context.Context, u sagas.Upload) error {
+	if err := s.steps.Undo(ctx, u); err != nil {
+		return err
+	}
+	s.swept.WithLabelValues(sweptCleaned).Inc()
+	return s.runner.store.Cleaned(ctx, u)
 }
 
 func (s *Sweeper) resendTo(ctx context.Context, u sagas.Upload) error {

@@ -2,7 +2,9 @@ package pipeline_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ const soon = time.Microsecond
 
 func (b *bundle) sweeper(intake pipeline.Stage, arrival, stillness time.Duration) *pipeline.Sweeper {
 	return pipeline.NewSweeper(pipeline.SweepConfig{Every: time.Second, ArrivalAge: arrival, StillnessAge: stillness},
-		b.runner, intake, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		b.runner, intake, pipeline.Steps{intake}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 }
 
 func TestNobodyIsForgotten(t *testing.T) {
@@ -102,6 +104,41 @@ func TestWhatArrivedLateDoesNotExpire(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.expect(t, late, sagas.Uploaded, map[string]int64{pipeline.Verify: 1})
+}
+
+// A copy that S3 finishes after its worker has died may come after the upload was cleaned up.
+func TestWhatCameToNothingIsCleanedUpOnceMore(t *testing.T) {
+	for _, outcome := range sagas.TerminalStates() {
+		t.Run(string(outcome), func(t *testing.T) {
+			b := newBundle(t)
+			u := b.begin(t, outcome)
+			why := errors.New("503 SlowDown")
+			intake := &undoable{stage: leading(pipeline.Intake, sagas.Uploaded), undo: func(context.Context, sagas.Upload) error { return why }}
+			if err := b.sweeper(intake, time.Hour, soon).Sweep(t.Context()); err != nil || len(intake.undone) != 0 {
+				t.Fatalf("undone %q before anybody was told, %v", intake.undone, err)
+			}
+			b.move(t, u, outcome) // delivered
+			want := []sagas.State{outcome, outcome}
+			if outcome == sagas.Ready {
+				want = nil
+			}
+			if err := b.sweeper(intake, time.Hour, time.Hour).Sweep(t.Context()); err != nil || len(intake.undone) != 0 {
+				t.Fatalf("undone %q too early, %v", intake.undone, err)
+			}
+			if err := b.sweeper(intake, time.Hour, soon).Sweep(t.Context()); errors.Is(err, why) != (want != nil) {
+				t.Fatalf("got %v", err)
+			}
+			intake.undo = nil
+			for range 3 {
+				if err := b.sweeper(intake, time.Hour, soon).Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(intake.undone, want) {
+				t.Errorf("undone %q, want %q: a try that failed, and one that did not", intake.undone, want)
+			}
+		})
+	}
 }
 
 func TestSweepersDoNotShareAnUpload(t *testing.T) {

@@ -79,7 +79,7 @@ func newWorld(ctx context.Context, store *sagas.Store, fates []fate) (*world, er
 		w.stages[pipeline.Topic(name)] = modelStage{w, name}
 	}
 	w.sweeper = pipeline.NewSweeper(pipeline.SweepConfig{Every: time.Second, ArrivalAge: soon, StillnessAge: soon},
-		w.runner, w.stages[pipeline.EventsTopic], prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		w.runner, w.stages[pipeline.EventsTopic], pipeline.Steps{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	for _, fate := range fates {
 		f := &file{id: uuid.New(), fate: fate}
 		f.key = "uploads/" + f.id.String()

@@ -17,6 +17,10 @@ const uploadColumns = `id, tenant, owner, state, version, method, filename, buck
 // same condition.
 const unsettled = `(state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') OR notified_at IS NULL)`
 
+// uncleaned is what has come to nothing and was not cleaned up since. The index uploads_uncleaned has the same condition.
+const uncleaned = `(state IN ('rejected', 'infected', 'unscannable', 'failed', 'expired', 'aborted', 'deleted')
+	AND notified_at IS NOT NULL AND cleaned_at IS NULL)`
+
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
@@ -33,7 +37,7 @@ SELECT ` + uploadColumns + ` FROM begun`
 const advanceSQL = `
 WITH moved AS (
 	UPDATE uploads SET
-		state = @to, version = version + 1, updated_at = now(),
+		state = @to, version = version + 1, updated_at = now(), cleaned_at = NULL,
 		notified_at     = CASE WHEN @from::text = @to THEN now() END,
 		etag            = coalesce(@etag, etag),
 		version_id      = coalesce(@version_id, version_id),

@@ -5,19 +5,20 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// sweepSQL claims by writing swept_at: SKIP LOCKED keeps sweepers apart while it runs, swept_at afterwards. What
+// claimSQL claims by writing swept_at: SKIP LOCKED keeps sweepers apart while it runs, swept_at afterwards. What
 // has been swept counts as still again after the same age; so does what was claimed by a statement whose reply was
 // lost.
-const sweepSQL = `
+func claimSQL(which string) string {
+	return `
 WITH still AS (
 	SELECT id FROM uploads
-	WHERE ` + unsettled + `
+	WHERE ` + which + `
 		AND updated_at < now() - @age::interval
 		AND (swept_at IS NULL OR swept_at < now() - @age::interval)
-		AND (state = 'initiated') = @initiated
 	ORDER BY updated_at
 	LIMIT @most
 	FOR UPDATE SKIP LOCKED
@@ -26,21 +27,39 @@ WITH still AS (
 	RETURNING uploads.*
 )
 SELECT ` + uploadColumns + ` FROM claimed`
+}
+
+// cleanedSQL leaves out an upload that has moved since: what it has become is to be cleaned up again.
+const cleanedSQL = `UPDATE uploads SET cleaned_at = now() WHERE id = @id AND version = @version RETURNING id`
 
 // ClaimArrivals claims uploads that have stood at initiated for age: their object may have come without an event,
 // or never. What one caller gets no other gets until age has passed again.
 func (s *Store) ClaimArrivals(ctx context.Context, age time.Duration, most int) ([]Upload, error) {
-	return s.claim(ctx, age, most, true)
+	return s.claim(ctx, age, most, unsettled+" AND state = 'initiated'")
 }
 
 // ClaimStill claims uploads that have arrived, are not settled and have not moved for age.
 func (s *Store) ClaimStill(ctx context.Context, age time.Duration, most int) ([]Upload, error) {
-	return s.claim(ctx, age, most, false)
+	return s.claim(ctx, age, most, unsettled+" AND state <> 'initiated'")
 }
 
-func (s *Store) claim(ctx context.Context, age time.Duration, most int, initiated bool) ([]Upload, error) {
-	args := pgx.NamedArgs{"age": age, "most": most, "initiated": initiated}
-	claimed, err := all(ctx, s.pool, sweepSQL, args, scanUpload)
+// ClaimUncleaned claims uploads that came to nothing and of which everyone was told age ago, until Cleaned.
+func (s *Store) ClaimUncleaned(ctx context.Context, age time.Duration, most int) ([]Upload, error) {
+	return s.claim(ctx, age, most, uncleaned)
+}
+
+// Cleaned records that nothing is left of u as it is. ClaimUncleaned does not return it again.
+func (s *Store) Cleaned(ctx context.Context, u Upload) error {
+	_, err := all(ctx, s.pool, cleanedSQL, pgx.NamedArgs{"id": u.ID, "version": u.Version}, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return fmt.Errorf("recording that upload %s is cleaned up: %w", u.ID, err)
+	}
+	return nil
+}
+
+func (s *Store) claim(ctx context.Context, age time.Duration, most int, which string) ([]Upload, error) {
+	args := pgx.NamedArgs{"age": age, "most": most}
+	claimed, err := all(ctx, s.pool, claimSQL(which), args, scanUpload)
 	if err != nil {
 		return nil, fmt.Errorf("claiming still uploads: %w", err)
 	}

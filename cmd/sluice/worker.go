@@ -72,14 +72,15 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 
 	arrivals := intake.New(c.Backends.Incoming, backends.objects)
 	scanner := scan.New(c.Scan, backends.objects)
-	stages := []pipeline.Stage{
+	teller := notify.New(c.Notify, c.MediaURL)
+	steps := pipeline.Steps{
 		arrivals,
 		verify.New(c.Verify, backends.objects),
 		scanner,
 		thumbnail.New(c.Thumbnail, backends.objects),
 		publish.New(c.Publish, backends.objects),
 	}
-	stages = append(stages, pipeline.Settle(notify.New(c.Notify, c.MediaURL), stages...))
+	stages := append(slices.Clone(steps), pipeline.Settle(teller, steps))
 
 	router, err := c.router(backends, stages, scanner, log)
 	if err != nil {
@@ -90,7 +91,7 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 		checks = append(checks, ops.Ping("clamd", scanner.Ping))
 		backends.registry.MustRegister(scanner.SignatureAge())
 	}
-	sweeper := pipeline.NewSweeper(c.Sweep, backends.runner, arrivals, backends.registry, log)
+	sweeper := pipeline.NewSweeper(c.Sweep, backends.runner, arrivals, steps, backends.registry, log)
 	gauges := pipeline.NewGauges(backends.registry, backends.store, backends.queues, log)
 
 	group, ctx := errgroup.WithContext(ctx)
