@@ -157,12 +157,12 @@ func (b *operatorBundle) declare(t *testing.T, size int64, lifetime time.Duratio
 	return u
 }
 
-// settles waits until the upload has its outcome and everyone was told.
+// settles waits until the upload has its outcome, everyone was told and no message is left.
 func (b *operatorBundle) settles(t *testing.T, id uuid.UUID, want sagas.State, log fmt.Stringer) {
 	t.Helper()
 	for deadline := time.Now().Add(settleLimit); ; time.Sleep(20 * time.Millisecond) {
 		u, err := b.store.Load(t.Context(), id)
-		if err == nil && u.NotifiedAt != nil {
+		if err == nil && u.NotifiedAt != nil && b.handled() {
 			if u.State != want {
 				t.Errorf("it is %s, want %s", u.State, want)
 			}
@@ -172,6 +172,13 @@ func (b *operatorBundle) settles(t *testing.T, id uuid.UUID, want sagas.State, l
 			t.Fatalf("it is still %s (%v)\n%s", u.State, err, log)
 		}
 	}
+}
+
+func (b *operatorBundle) handled() bool {
+	return !slices.ContainsFunc(pipeline.Stages(), func(stage string) bool {
+		visible, inFlight := b.queues.Depth(pipeline.Topic(stage))
+		return visible+inFlight > 0
+	})
 }
 
 func (b *operatorBundle) judgeLeftovers(t *testing.T, u sagas.Upload, state sagas.State) {
