@@ -81,8 +81,9 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 		publish.New(c.Publish, backends.objects),
 	}
 	stages := append(slices.Clone(steps), pipeline.Settle(teller, steps))
+	needs := needs{pipeline.Scan: scanner.Ping, pipeline.Notify: teller.Ready}
 
-	router, err := c.router(backends, stages, scanner, log)
+	router, err := c.router(backends, stages, needs, log)
 	if err != nil {
 		return err
 	}
@@ -104,8 +105,11 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	return group.Wait()
 }
 
+// needs says what a stage needs beside the database and S3. While that is away, the stage receives nothing.
+type needs map[string]func(context.Context) error
+
 // router gives each stage that this worker runs a subscriber of its own.
-func (c *workerCommand) router(b *connected, stages []pipeline.Stage, scanner *scan.Stage, log *slog.Logger) (*message.Router, error) {
+func (c *workerCommand) router(b *connected, stages []pipeline.Stage, needs needs, log *slog.Logger) (*message.Router, error) {
 	router, err := message.NewRouter(message.RouterConfig{
 		CloseTimeout: c.Backends.SQS.Subscriber.DrainGrace + settleGrace,
 	}, watermill.NewSlogLogger(log))
@@ -121,8 +125,8 @@ func (c *workerCommand) router(b *connected, stages []pipeline.Stage, scanner *s
 		}
 		config := c.Backends.SQS.Subscriber
 		config.Gate = ready
-		if name == pipeline.Scan {
-			config.Gate = pipeline.Gate(ready, scanner.Ping)
+		if need, ok := needs[name]; ok {
+			config.Gate = pipeline.Gate(ready, need)
 		}
 		subscriber, err := sqs.NewSubscriber(b.queues, config, b.sqsMetrics, log.With("stage", name))
 		if err != nil {

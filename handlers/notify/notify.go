@@ -35,6 +35,7 @@ type Stage struct {
 	config   Config
 	mediaURL string
 	http     *http.Client
+	reach    *reach
 	now      func() time.Time
 }
 
@@ -43,6 +44,7 @@ func New(c Config, mediaURL string) *Stage {
 	return &Stage{
 		config:   c,
 		mediaURL: strings.TrimSuffix(mediaURL, "/"),
+		reach:    newReach(),
 		now:      time.Now,
 		http: &http.Client{
 			Timeout:       c.Timeout,
@@ -78,17 +80,32 @@ func (s *Stage) deliver(ctx context.Context, u sagas.Upload) error {
 	}
 	res, err := s.http.Do(req)
 	if err != nil {
-		return withoutURL(err)
+		err = withoutURL(err)
+		if ctx.Err() == nil { // else it was we who left
+			s.reach.failed(s.now(), err)
+		}
+		return err
 	}
 	defer func() { _ = res.Body.Close() }() // the status has said all
 	_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
 	if err := failpoint.Hit("webhook.post", "after"); err != nil {
 		return err
 	}
-	if res.StatusCode/100 == 2 || res.StatusCode == http.StatusGone {
+	return s.judge(req.URL.Host, res.StatusCode)
+}
+
+// judge says what the receiver's status means for the delivery, and notes what it means for others.
+func (s *Stage) judge(host string, status int) error {
+	answer := fmt.Errorf("%s answered %d %s", host, status, http.StatusText(status))
+	if isOutage(status) {
+		s.reach.failed(s.now(), answer)
+		return answer
+	}
+	s.reach.answered()
+	if status/100 == 2 || status == http.StatusGone {
 		return nil
 	}
-	return fmt.Errorf("%s answered %d %s", req.URL.Host, res.StatusCode, http.StatusText(res.StatusCode))
+	return answer
 }
 
 // signed makes the request of one attempt. The signature covers the id, the time of the attempt and the body.
