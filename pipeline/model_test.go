@@ -128,6 +128,8 @@ func (w *world) judge(f *file) {
 	w.must(err == nil, "reading the history: %v", err)
 
 	switch expired := u.State == sagas.Expired && f.fate.late; {
+	case f.erased:
+		w.must(u.State == sagas.Deleted, "%s: deleted, but %s", f.fate, u.State)
 	case f.aborted:
 		w.must(u.State == sagas.Aborted, "%s: aborted, but %s", f.fate, u.State)
 	case !expired: // who is late may be lucky
@@ -140,8 +142,14 @@ func (w *world) judge(f *file) {
 		"%s: the pin is %q", f.fate, u.ETag)
 
 	w.must(u.NotifiedAt != nil && len(f.told) > 0, "%s: nobody was told", f.fate)
-	for _, told := range f.told {
-		w.must(told == u.State, "%s: told of %s, and is %s", f.fate, told, u.State)
+	for _, told := range f.told { // of what was deleted, another outcome before that
+		w.must(told == u.State || f.erased, "%s: told of %s, and is %s", f.fate, told, u.State)
+	}
+	for _, stage := range []string{pipeline.Intake, pipeline.Thumbnail, pipeline.Publish} {
+		if stage == pipeline.Intake && f.tardy && f.lost {
+			continue // its event was lost, and the sweeper's ages are too short here to wait for a straggler
+		}
+		w.must(f.left[stage] == stays(stage, u.State), "%s: is %s; what %s made is left: %t", f.fate, u.State, stage, f.left[stage])
 	}
 	w.judgeHistory(f, u, history)
 }
@@ -151,7 +159,7 @@ func (w *world) judgeHistory(f *file, u sagas.Upload, history []sagas.Transition
 	for i, h := range history {
 		w.must(h.Seq == int64(i+1) && h.From == at, "%s: transition %d is %+v", f.fate, i+1, h)
 		w.must(legal(h), "%s: %s took it from %q to %s", f.fate, h.Stage, h.From, h.To)
-		w.must(!at.Terminal() || i == len(history)-1, "%s: moved after its outcome: %+v", f.fate, h)
+		w.must(!at.Terminal() || h.To == at || h.To == sagas.Deleted, "%s: moved after its outcome: %+v", f.fate, h)
 		at = h.To
 	}
 	w.must(at == u.State && u.Version == int64(len(history)), "%s: the history ends at %s, the upload is %s, version %d",
@@ -166,7 +174,7 @@ func legal(h sagas.Transition) bool {
 	case h.Stage == pipeline.Notify:
 		return h.From.Terminal() && h.From == h.To
 	case h.Stage == "api":
-		return !h.From.Terminal() && h.To == sagas.Aborted
+		return !h.From.Terminal() && h.To == sagas.Aborted || h.From.Terminal() && h.To == sagas.Deleted
 	case h.Stage == "sweeper":
 		return h.From == sagas.Initiated && h.To == sagas.Expired
 	}
@@ -234,5 +242,26 @@ func (s modelStage) work(f *file, u sagas.Upload) (pipeline.Outcome, error) {
 		facts.ETag = etagOf(f)
 	}
 	f.published = f.published || s.name == pipeline.Publish
+	f.left[s.name] = true
 	return pipeline.Advance(step.to, facts), nil
+}
+
+// Undo removes what the stage has made.
+func (s modelStage) Undo(_ context.Context, u sagas.Upload) error {
+	s.w.must(u.State.Terminal(), "%s is undone for an upload that is %s", s.name, u.State)
+	if !stays(s.name, u.State) {
+		s.w.fileOf(u.ID.String()).left[s.name] = false
+	}
+	return nil
+}
+
+// stays reports whether what a stage made, or found, remains when an upload has its outcome.
+func stays(stage string, outcome sagas.State) bool {
+	switch stage {
+	case pipeline.Intake:
+		return slices.Contains([]sagas.State{sagas.Rejected, sagas.Infected, sagas.Unscannable, sagas.Failed}, outcome)
+	case pipeline.Publish:
+		return outcome == sagas.Ready
+	}
+	return false
 }

@@ -38,11 +38,13 @@ var fates = rapid.SampledFrom([]fate{
 	{stage: pipeline.Verify, state: sagas.Rejected, code: sagas.TypeMismatch},
 	{stage: pipeline.Verify, state: sagas.Failed, code: sagas.AttemptsExhausted},
 	{stage: pipeline.Scan, state: sagas.Infected, code: sagas.Malware},
+	{stage: pipeline.Scan, state: sagas.Infected, code: sagas.Malware, moody: true},
 	{stage: pipeline.Scan, state: sagas.Unscannable, code: sagas.ScanLimit},
 	{stage: pipeline.Scan, state: sagas.Failed, code: sagas.AttemptsExhausted},
 	{stage: pipeline.Thumbnail, state: sagas.Rejected, code: sagas.Undecodable},
 	{stage: pipeline.Thumbnail, state: sagas.Failed, code: sagas.AttemptsExhausted},
 	{stage: pipeline.Publish, state: sagas.Failed, code: sagas.ObjectGone},
+	{stage: pipeline.Publish, state: sagas.Failed, code: sagas.AttemptsExhausted, moody: true},
 	{stage: pipeline.Publish, state: sagas.Failed, code: sagas.AttemptsExhausted},
 })
 
@@ -71,6 +73,7 @@ const (
 	replay  kind = "replay"  // a message of long ago comes again
 	forge   kind = "forge"   // somebody sends what they should not
 	abort   kind = "abort"   // a client cancels
+	erase   kind = "erase"   // a client wants nothing to be left, whatever has become of it
 	sweep   kind = "sweep"
 )
 
@@ -99,13 +102,13 @@ func happenings(depth int) *rapid.Generator[happening] {
 	return rapid.Custom(func(t *rapid.T) happening {
 		h := happening{
 			kind: rapid.SampledFrom([]kind{deliver, deliver, deliver, deliver, deliver, deliver, hurry, hurry, hurry, hurry,
-				confirm, arrive, replay, forge, abort, sweep}).Draw(t, "kind"),
+				confirm, arrive, replay, forge, abort, erase, sweep}).Draw(t, "kind"),
 			which:  anyNumber().Draw(t, "which"),
 			copies: rapid.SampledFrom([]int{1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 0}).Draw(t, "copies"),
 			fault:  none,
 		}
 		switch h.kind {
-		case arrive, replay, forge, abort:
+		case arrive, replay, forge:
 			return h
 		default:
 		}

@@ -31,11 +31,15 @@ type file struct {
 	fate    fate
 	arrived bool
 	aborted bool
+	erased  bool // what had its outcome was deleted
 	lost    bool // something of it was lost that only a sweep brings back
+	tardy   bool // it arrived after its upload's end
 
 	passed    []string // the stages that let it pass, in the order of the first time
 	published bool
 	told      []sagas.State // what notify was given
+
+	left map[string]bool // by stage: what it has made, or in the case of intake has found, is in a bucket
 }
 
 // letter is a message that waits on a queue.
@@ -78,10 +82,12 @@ func newWorld(ctx context.Context, store *sagas.Store, fates []fate) (*world, er
 	for _, name := range pipeline.Stages() {
 		w.stages[pipeline.Topic(name)] = modelStage{w, name}
 	}
+	steps := pipeline.Steps{w.stages[pipeline.EventsTopic], w.stages[pipeline.Thumbnail], w.stages[pipeline.Publish]}
+	w.stages[pipeline.Notify] = pipeline.Settle(w.stages[pipeline.Notify], steps)
 	w.sweeper = pipeline.NewSweeper(pipeline.SweepConfig{Every: time.Second, ArrivalAge: soon, StillnessAge: soon},
-		w.runner, w.stages[pipeline.EventsTopic], pipeline.Steps{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		w.runner, w.stages[pipeline.EventsTopic], steps, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	for _, fate := range fates {
-		f := &file{id: uuid.New(), fate: fate}
+		f := &file{id: uuid.New(), fate: fate, left: map[string]bool{}}
 		f.key = "uploads/" + f.id.String()
 		lifetime := time.Hour
 		if fate.late {
@@ -130,9 +136,9 @@ func (w *world) happen(list ...happening) {
 			}
 		case forge:
 			w.forge(h.which)
-		case abort:
+		case abort, erase:
 			if f := w.files[h.which%len(w.files)]; f.fate.moody {
-				w.abort(f)
+				w.cancel(f)
 			}
 		case sweep:
 			if !w.lossless {
@@ -147,7 +153,9 @@ func (w *world) now() *frame { return w.current[len(w.current)-1] }
 
 // arrive is the client's PUT and the event that S3 sends, or does not.
 func (w *world) arrive(f *file) {
-	f.arrived = true
+	u, err := w.store.Load(w.ctx, f.id)
+	w.must(err == nil, "loading: %v", err)
+	f.arrived, f.left[pipeline.Intake], f.tardy = true, true, u.State.Terminal()
 	w.post(pipeline.EventsTopic, event("incoming", f.key), f)
 }
 
@@ -268,15 +276,34 @@ func (w *world) sweep() {
 	w.must(err == nil || now.fault != none, "a sweep failed: %v", err)
 }
 
-func (w *world) abort(f *file) {
+// cancel is what the API does for a client that wants no more, or what an operator does. It may be killed, and then the
+// client tries again until it has an answer: that its message was lost, only a sweep brings back.
+func (w *world) cancel(f *file) {
+	now := w.now()
 	u, err := w.store.Load(w.ctx, f.id)
 	w.must(err == nil, "loading: %v", err)
-	if u.State.Terminal() {
+	ctx, kill := w.mortal(now)
+	defer kill(nil)
+	wish := pipeline.Cancellation{By: "api", Published: modelStage{w, pipeline.Publish}}
+	act := w.runner.Abort
+	if now.kind == erase {
+		act = w.runner.Cancel
+	}
+	ended, err := act(ctx, u, wish)
+	if now.kind == abort && errors.Is(err, pipeline.ErrSettled) {
 		return
 	}
-	_, err = w.store.Advance(w.ctx, sagas.Change{ID: u.ID, Stage: "api", From: u.State, To: sagas.Aborted, StartedAt: u.ReadAt})
-	w.must(err == nil, "aborting: %v", err)
-	f.aborted, f.lost = true, true // this client does not tell notify
+	w.must(err == nil || now.fault != none, "cancelling: %v", err)
+	if err != nil {
+		f.lost = true // nobody may come back with it
+	}
+	is, loadErr := w.store.Load(w.ctx, f.id)
+	w.must(loadErr == nil, "loading: %v", loadErr)
+	f.aborted, f.erased = f.aborted || is.State == sagas.Aborted, f.erased || is.State == sagas.Deleted
+	if err == nil {
+		w.must(ended.State == sagas.Aborted || ended.State == sagas.Deleted, "%s: cancelled, but %s", f.fate, ended.State)
+		w.must(!f.left[pipeline.Publish], "%s: cancelled, but in media", f.fate)
+	}
 }
 
 // forge sends what an attacker or a mistake could.
