@@ -116,6 +116,11 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 			return Report{}, err
 		}
 		report.Findings = append(report.Findings, JudgeCuts(report.Cuts, labours, r.profile.takeover())...)
+		for _, c := range report.Cuts {
+			if c.TakenOver == 0 {
+				report.Idle = append(report.Idle, "taking over from who is cut off from "+c.Target)
+			}
+		}
 	}
 	return report, nil
 }
