@@ -111,7 +111,8 @@ func (s *server) method(asked sagas.Method, size int64) (sagas.Method, error) {
 	return asked, nil
 }
 
-// checkFilename says what is wrong with a name, or nothing. A path is fine: the name is only ever shown.
+// checkFilename says what is wrong with a name, or nothing. Folders before it are fine, since the name is only ever
+// shown. What lies about itself is not: a way up, and text that is shown in another order than it is written.
 func checkFilename(name string) string {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -120,9 +121,20 @@ func checkFilename(name string) string {
 		return "must be at most " + strconv.Itoa(maxFilename) + " bytes"
 	case hasControl(name):
 		return "must not have control characters"
+	case strings.ContainsFunc(name, reorders):
+		return "must not have characters that change the direction of text"
+	case slices.Contains(strings.FieldsFunc(name, isSeparator), ".."):
+		return "must not lead to a folder above"
 	}
 	return ""
 }
+
+// reorders reports the explicit formatting characters of bidirectional text: embeddings, overrides and isolates.
+// Letters of any script bring their direction along and need none of them.
+// https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings
+func reorders(r rune) bool { return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' }
+
+func isSeparator(r rune) bool { return r == '/' || r == '\\' }
 
 // hasControl reports text that is not fit for showing or, with a NUL, for Postgres.
 func hasControl(s string) bool {

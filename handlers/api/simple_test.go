@@ -111,7 +111,7 @@ func TestConfirmOfWhatIsGone(t *testing.T) {
 func TestSimpleMultipart(t *testing.T) {
 	b := newTestBundle(t)
 	as := b.as(b.token)
-	res := b.call("POST", "/start-multipart", `{"key":"../ein Film.mp4","contentType":"video/mp4","partCount":2,"more":1}`, as...)
+	res := b.call("POST", "/start-multipart", `{"key":"videos/ein Film.mp4","contentType":"video/mp4","partCount":2,"more":1}`, as...)
 	if res.status != http.StatusOK {
 		t.Fatalf("%d %s", res.status, res.body)
 	}

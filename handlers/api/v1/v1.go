@@ -8,7 +8,7 @@ import "time"
 // NewUpload asks for permission to upload one file.
 type NewUpload struct {
 	_           struct{}          `additionalProperties:"false"`
-	Filename    string            `json:"filename" minLength:"1" maxLength:"1024" example:"holiday.jpg" doc:"Name to show, at most 1024 bytes of UTF-8. Object keys are never made from it."`
+	Filename    string            `json:"filename" minLength:"1" maxLength:"1024" example:"holiday.jpg" doc:"Name to show, at most 1024 bytes of UTF-8, without control and bidirectional formatting characters and .. folders. Object keys are never made from it."`
 	ContentType string            `json:"content_type" example:"image/jpeg" doc:"Media type, without parameters."`
 	Size        int64             `json:"size" minimum:"1" maximum:"9007199254740991" example:"3145728" doc:"Exact size in bytes."`
 	SHA256      string            `json:"sha256,omitempty" maxLength:"64" doc:"SHA-256 of the file, as 64 hexadecimal digits or in padded base64. Object storage refuses other bytes."`
