@@ -31,7 +31,10 @@ type chaosCommand struct {
 // longestPause is how long a killed process may stay away.
 const longestPause = time.Second
 
-// Run starts a stack of its own, has it struck, and ends with status 1 unless nothing is wrong.
+// unproven is the status of a run that found nothing wrong, but in which not every fault struck.
+const unproven = 3
+
+// Run starts a stack of its own, has it struck, and ends with status 1 when something is wrong.
 func (c *chaosCommand) Run(ctx context.Context, console console) (err error) {
 	if err := errors.Join(requirePrograms(true), c.check()); err != nil {
 		return err
@@ -67,6 +70,9 @@ func (c *chaosCommand) Run(ctx context.Context, console console) (err error) {
 	}
 	keep = true
 	p.explain(report, console)
+	if len(report.Findings) == 0 {
+		return statusError(unproven)
+	}
 	return statusError(1)
 }
 
