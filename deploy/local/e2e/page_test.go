@@ -216,7 +216,7 @@ func TestThePageWorksByKeyboard(t *testing.T) {
 		t.Error("the focus was lost")
 	}
 
-	b.tabTo(`focus.matches('#sign-out')`, 60, chromedp.KeyModifiers(kb.ModifierShift))
+	b.tabTo(`focus.matches('#sign-out')`, 20, chromedp.KeyModifiers(kb.ModifierShift))
 	b.press(kb.Enter)
 	b.until(`document.activeElement?.id === 'token'`)
 }

@@ -137,18 +137,17 @@ export class List {
   #arrange(loaded = byId('uploads').ariaBusy !== 'true') {
     const items = [...this.#live, ...this.#listed].filter((item) => this.#shows(item));
     const list = byId('uploads');
+    const rows = items.map((item) => this.#row(item).element);
+    for (const over of [...list.children].filter((row) => !rows.includes(row))) {
+      const focused = over.contains(document.activeElement);
+      const beside = over.nextElementSibling ?? over.previousElementSibling ?? byId('list-title');
+      over.remove();
+      if (focused) beside.focus();
+    }
     let place = list.firstElementChild;
-    for (const item of items) {
-      const row = this.#row(item).element;
+    for (const row of rows) {
       if (row === place) place = place.nextElementSibling;
       else list.insertBefore(row, place);
-    }
-    while (place) {
-      const over = place;
-      place = place.nextElementSibling;
-      const focused = over.contains(document.activeElement);
-      over.remove();
-      if (focused) (place ?? list.lastElementChild ?? byId('list-title')).focus();
     }
     for (const item of this.#rows.keys()) if (!items.includes(item)) this.#rows.delete(item);
     byId('more').hidden = !this.#next;
