@@ -55,6 +55,7 @@ func (s *server) complete(ctx context.Context, u sagas.Upload, listed []storage.
 	if len(listed) > 0 && u.Method != sagas.MethodMultipart {
 		return u, notMultipart.problem()
 	}
+	confirm := s.confirmed
 	var failure error
 	if u.Method == sagas.MethodMultipart && u.State == sagas.Initiated {
 		if err := checkListed(u, listed); err != nil {
@@ -67,12 +68,11 @@ func (s *server) complete(ctx context.Context, u sagas.Upload, listed []storage.
 		if failure = s.join(ctx, u, listed); errors.As(failure, new(*problem)) {
 			return u, failure
 		}
+		if failure == nil || errors.Is(failure, storage.ErrNotFound) && u.Multipart.UploadID != "" {
+			confirm = s.awaited
+		}
 	}
 	arrived := u.State == sagas.Initiated
-	confirm := s.confirmed
-	if errors.Is(failure, storage.ErrNotFound) && u.Multipart.UploadID != "" {
-		confirm = s.awaited
-	}
 	u, err := confirm(ctx, u)
 	switch {
 	case errors.Is(err, storage.ErrNotFound) && errors.Is(failure, storage.ErrPartsRefused):
@@ -108,8 +108,9 @@ func (s *server) join(ctx context.Context, u sagas.Upload, listed []storage.Part
 	return err
 }
 
-// awaited is confirmed for parts that are gone. Somebody else may be joining them, and not every store shows the object
-// before it has let go of the parts; or the upload was ended, which shows in its state.
+// awaited is confirmed for parts that are joined or gone. Somebody else may be joining them, and not every store shows
+// the object before it has let go of the parts, or while it replaces it by the same one; or the upload was ended, which
+// shows in its state.
 func (s *server) awaited(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 	return backoff.Retry(ctx, func() (sagas.Upload, error) {
 		moved, err := s.confirmed(ctx, u)

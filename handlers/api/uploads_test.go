@@ -28,12 +28,12 @@ func declaring(data []byte) string {
 
 func TestBeginUpload(t *testing.T) {
 	b := newTestBundle(t)
-	res := b.call("POST", "/v1/uploads", `{"filename":"../Ferien \"1\".jpg","content_type":"image/jpeg","size":7,"metadata":{"album":"7 — ü"}}`, b.as(b.token)...)
+	res := b.call("POST", "/v1/uploads", `{"filename":"Alben/Ferien \"1\".jpg","content_type":"image/jpeg","size":7,"metadata":{"album":"7 — ü"}}`, b.as(b.token)...)
 	if res.status != http.StatusCreated {
 		t.Fatalf("%d %s", res.status, res.body)
 	}
 	u := decode[v1.Begun](t, res.body)
-	if u.State != "initiated" || u.Version != 1 || u.Size != 7 || u.Filename != `../Ferien "1".jpg` || u.Metadata["album"] != "7 — ü" {
+	if u.State != "initiated" || u.Version != 1 || u.Size != 7 || u.Filename != `Alben/Ferien "1".jpg` || u.Metadata["album"] != "7 — ü" {
 		t.Errorf("began %+v", u)
 	}
 	if got := res.header.Get("Location"); got != "/v1/uploads/"+u.ID {
