@@ -196,6 +196,13 @@ func TestAnUploadBeginsOnce(t *testing.T) {
 func TestAStatementMayOutliveItsConnection(t *testing.T) {
 	t.Parallel()
 	s := newCutStore(t, "cache_statement")
+	s.moveBehindALock(t, during)
+}
+
+// moveBehindALock moves an upload once, by a statement that has to wait for another's lock and whose reply is spoilt
+// as how says, so that it is tried again while the first one is still waiting.
+func (s cutStore) moveBehindALock(t *testing.T, how cut) {
+	t.Helper()
 	u := begin(t, s.Store)
 	lock, err := s.direct.Begin(t.Context())
 	if err != nil {
@@ -204,7 +211,7 @@ func TestAStatementMayOutliveItsConnection(t *testing.T) {
 	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
 		t.Fatal(err)
 	}
-	s.cutter.next(during)
+	s.cutter.next(how)
 	moved := make(chan error, 1)
 	go func() {
 		_, err := s.Advance(context.Background(), sagas.Change{
@@ -212,7 +219,7 @@ func TestAStatementMayOutliveItsConnection(t *testing.T) {
 		})
 		moved <- err
 	}()
-	waitForBlocked(t, s.direct, 2) // the try that lost its client, and the next one
+	waitForBlocked(t, s.direct, 2) // the try that was given up, and the next one
 	if err := lock.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -66,32 +66,7 @@ func TestAnUnansweredMoveIsFoundOut(t *testing.T) {
 func TestAnUnansweredMoveMayStillBeRunning(t *testing.T) {
 	t.Parallel()
 	s := newCutStore(t, "cache_statement")
-	u := begin(t, s.Store)
-	lock, err := s.direct.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
-		t.Fatal(err)
-	}
-	s.cutter.next(lost)
-	moved := make(chan error, 1)
-	go func() {
-		_, err := s.Advance(context.Background(), sagas.Change{
-			ID: u.ID, Stage: "test", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt,
-		})
-		moved <- err
-	}()
-	waitForBlocked(t, s.direct, 2) // the try that was given up, and the next one
-	if err := lock.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-moved; err != nil {
-		t.Error(err)
-	}
-	if history := s.history(t, u.ID); len(history) != 2 {
-		t.Errorf("history is %+v", history)
-	}
+	s.moveBehindALock(t, lost)
 }
 
 // The caller's own deadline is no outage.
