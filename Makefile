@@ -9,7 +9,7 @@ LOCAL := deploy/local
 # What chaos draws from: the same seed strikes in the same way.
 SEED ?= 1
 
-.PHONY: help run test uppy failpoints race bench bench-pipeline chaos chaos-long hosts mutants build deps lint fmt vet clean
+.PHONY: help run test uppy failpoints race bench bench-pipeline bench-api chaos chaos-long hosts mutants build deps lint fmt vet clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -38,6 +38,11 @@ bench: build ## run the benchmarks
 bench-pipeline: deps ## measure what the control plane costs, against its targets
 	cd $(LOCAL) && $(GO) build -o ../../bin/sluice-bench ./bench
 	bin/sluice-bench pipeline $(BENCH_FLAGS)
+
+bench-api: build ## measure what the API costs, against the usual backend in Node.js and its targets
+	cd $(LOCAL) && $(GO) build -o ../../bin/sluice-bench ./bench
+	cd $(LOCAL)/bench/peer && npm ci --ignore-scripts --no-audit --no-fund --silent
+	bin/sluice-bench api $(BENCH_FLAGS)
 
 chaos: build ## let everything fail for a minute and judge what comes of the uploads; SEED=n
 	bin/sluice-local chaos --seed $(SEED)

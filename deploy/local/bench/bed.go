@@ -24,6 +24,7 @@ type bed struct {
 	program    string // this program
 	supervisor *supervise.Supervisor
 	database   postgres.Config
+	postgres   *supervise.Service
 
 	stops []func(context.Context) error
 }
@@ -61,11 +62,10 @@ func makeBed(ctx context.Context, parent string, durable bool) (b *bed, err erro
 		return nil, err
 	}
 	b.database = postgres.Config{Dir: filepath.Join(dir, "postgres"), Port: port, Password: uuid.NewString(), Durable: durable}
-	service, err := postgres.Start(ctx, b.supervisor, b.database)
-	if err != nil {
+	if b.postgres, err = postgres.Start(ctx, b.supervisor, b.database); err != nil {
 		return nil, err
 	}
-	b.onStop(service.Stop)
+	b.onStop(b.postgres.Stop)
 	return b, nil
 }
 

@@ -80,6 +80,9 @@ func (b *bed) createSluice(ctx context.Context, name string, settled, logged int
 		return nil, err
 	}
 	d := &database{url: url}
+	if settled == 0 {
+		return d, nil
+	}
 	if err := d.settle(ctx, settled, logged); err != nil {
 		return nil, fmt.Errorf("writing %d settled uploads: %w", settled, err)
 	}

@@ -2,6 +2,7 @@
 // they can be, so that a slow machine and a fast one come to the same verdict.
 //
 //	bench pipeline    messages and uploads per second, and what each of them costs
+//	bench api         permissions to upload and answers to pollers per second, and what each of them costs
 //
 // It brings its own PostgreSQL and its own SQS server, the latter in a process of its own, and leaves nothing behind.
 package main
@@ -18,6 +19,7 @@ import (
 
 type commands struct {
 	Pipeline pipelineCommand `cmd:"" help:"Measure the transport, the line of stages and the database beneath them."`
+	API      apiCommand      `cmd:"" name:"api" help:"Measure the API, beside the usual upload backend in Node.js."`
 
 	Queues queuesCommand `cmd:"" hidden:"" help:"Serve SQS, counted and delayed."`
 	Worker workerCommand `cmd:"" hidden:"" help:"Run all stages of the line with nothing to do in them."`
