@@ -20,8 +20,8 @@ type Cancellation struct {
 	Aborted sagas.Reason // why, if the upload is on the line
 	Deleted sagas.Reason // why, if it has its outcome
 
-	// Published takes back what can be reached. It is done before anybody is told; the rest follows with the delivery
-	// of the outcome.
+	// Published takes back what can be reached. It is done before the canceller has an answer; the rest follows when the
+	// outcome is settled.
 	Published Undoer
 }
 
@@ -71,5 +71,5 @@ func (r *Runner) Cancel(ctx context.Context, u sagas.Upload, c Cancellation) (sa
 func (r *Runner) withdraw(ctx context.Context, u sagas.Upload, c Cancellation) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retractTimeout)
 	defer cancel()
-	return errors.Join(c.Published.Undo(ctx, u), r.Send(ctx, Notify, u))
+	return errors.Join(c.Published.Undo(ctx, u), r.Send(ctx, Settle, u))
 }

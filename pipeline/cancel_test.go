@@ -34,13 +34,13 @@ func TestCancelEndsAnUploadWhereverItStands(t *testing.T) {
 				if err != nil || got.State != want || got.Reason.Code != code {
 					t.Errorf("got %s because of %q, %v", got.State, got.Reason.Code, err)
 				}
-				b.expect(t, u, want, map[string]int64{pipeline.Notify: try})
+				b.expect(t, u, want, map[string]int64{pipeline.Settle: try})
 			}
 			u = b.move(t, b.load(t, u), want) // delivered
 			if _, err := b.runner.Cancel(t.Context(), u, cancellation(published)); err != nil || len(published.undone) != 2 {
 				t.Errorf("after the delivery: %v, withdrawn %q", err, published.undone)
 			}
-			b.expect(t, u, want, map[string]int64{pipeline.Notify: 2})
+			b.expect(t, u, want, map[string]int64{pipeline.Settle: 2})
 		})
 	}
 }
@@ -99,5 +99,5 @@ func TestCancelOutlivesItsClient(t *testing.T) {
 	if _, err := b.runner.Cancel(ctx, u, cancellation(published)); err != nil {
 		t.Error(err)
 	}
-	b.expect(t, u, sagas.Deleted, map[string]int64{pipeline.Notify: 1})
+	b.expect(t, u, sagas.Deleted, map[string]int64{pipeline.Settle: 1})
 }

@@ -35,22 +35,17 @@ func (s Steps) Undo(ctx context.Context, u sagas.Upload) error {
 	return nil
 }
 
-// Settle returns the last stage of a line: it has the steps taken back, and then has tell deliver the outcome.
-// Whatever ends an upload sends it there, so this is where everything is cleaned up first; what is interrupted is
-// repeated with the delivery. The Sweeper does it once more for what was still being made at that time.
-func Settle(tell Stage, steps Steps) Stage { return settling{tell, steps} }
+// Settling is the stage that cleans up behind an outcome, before anybody is told of it. Whatever ends an upload sends
+// it there, and nothing is committed: what is interrupted is repeated. The Sweeper does it once more for what was still
+// being made at that time.
+type Settling struct{ Steps Steps }
 
-type settling struct {
-	Stage
-	steps Steps
-}
+// Name implements Stage.
+func (Settling) Name() string { return Settle }
 
 // Run implements Stage.
-func (s settling) Run(ctx context.Context, u sagas.Upload) (Outcome, error) {
-	if err := s.steps.Undo(ctx, u); err != nil {
-		return Outcome{}, err
-	}
-	return s.Stage.Run(ctx, u)
+func (s Settling) Run(ctx context.Context, u sagas.Upload) (Outcome, error) {
+	return Outcome{State: u.State}, s.Steps.Undo(ctx, u)
 }
 
 func undo(ctx context.Context, stage Stage, u sagas.Upload) error {

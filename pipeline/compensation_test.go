@@ -26,7 +26,7 @@ func (s *undoable) Undo(ctx context.Context, u sagas.Upload) error {
 	return nil
 }
 
-func TestTheLastStageCleansUpBeforeItTells(t *testing.T) {
+func TestSettleCleansUpFromTheEnd(t *testing.T) {
 	b := newBundle(t)
 	var order []string
 	step := func(name string, to sagas.State) *undoable {
@@ -35,18 +35,28 @@ func TestTheLastStageCleansUpBeforeItTells(t *testing.T) {
 			return nil
 		}}
 	}
-	tell := &stage{name: pipeline.Notify, work: func(_ context.Context, u sagas.Upload) (pipeline.Outcome, error) {
-		order = append(order, "tell")
-		return pipeline.Advance(u.State, sagas.Facts{}), nil
-	}}
-	last := pipeline.Settle(tell, pipeline.Steps{step(pipeline.Intake, sagas.Uploaded), leading(pipeline.Scan, sagas.Clean),
-		step(pipeline.Thumbnail, sagas.Processed), step(pipeline.Publish, sagas.Ready)})
-	if err := b.runner.Handle(last)(delivery(t, 1, job(b.begin(t, sagas.Failed)))); err != nil {
-		t.Fatal(err)
+	settle := pipeline.Settling{Steps: pipeline.Steps{step(pipeline.Intake, sagas.Uploaded), leading(pipeline.Scan, sagas.Clean),
+		step(pipeline.Thumbnail, sagas.Processed), step(pipeline.Publish, sagas.Ready)}}
+	u := b.begin(t, sagas.Failed)
+	for sent := int64(1); sent <= 2; sent++ { // there is no trace of it in the record: it may be repeated until the outcome is told
+		order = nil
+		if err := b.runner.Handle(settle)(delivery(t, 1, job(u))); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"undo publish", "undo thumbnail", "undo intake"}; !slices.Equal(order, want) {
+			t.Errorf("the order was %q, want %q", order, want)
+		}
+		b.expect(t, u, sagas.Failed, map[string]int64{pipeline.Notify: sent})
 	}
-	if want := []string{"undo publish", "undo thumbnail", "undo intake", "tell"}; !slices.Equal(order, want) {
-		t.Errorf("the order was %q, want %q", order, want)
+	if after := b.load(t, u); after.Version != u.Version || after.NotifiedAt != nil {
+		t.Errorf("settle wrote %+v", after)
 	}
+	b.move(t, u, sagas.Failed) // delivered
+	order = nil
+	if err := b.runner.Handle(settle)(delivery(t, 2, job(u))); err != nil || order != nil {
+		t.Errorf("after the delivery: %q, %v", order, err)
+	}
+	b.expect(t, u, sagas.Failed, map[string]int64{pipeline.Notify: 2})
 }
 
 // What could not be cleaned up is not told of, however often it fails, and does not keep the rest from being cleaned up.
@@ -56,20 +66,42 @@ func TestNobodyIsToldBeforeItIsCleanedUp(t *testing.T) {
 	why := errors.New("503 SlowDown")
 	stuck := &undoable{stage: leading(pipeline.Publish, sagas.Ready), undo: func(context.Context, sagas.Upload) error { return why }}
 	fine := &undoable{stage: leading(pipeline.Intake, sagas.Uploaded)}
-	tell := leading(pipeline.Notify, sagas.Aborted)
-	last := b.runner.Handle(pipeline.Settle(tell, pipeline.Steps{fine, stuck}))
+	settle := b.runner.Handle(pipeline.Settling{Steps: pipeline.Steps{fine, stuck}})
 	for attempt := 1; attempt <= maxAttempts+1; attempt++ {
-		if err := last(delivery(t, attempt, job(u))); !errors.Is(err, why) {
+		if err := settle(delivery(t, attempt, job(u))); !errors.Is(err, why) {
 			t.Fatalf("attempt %d: got %v", attempt, err)
 		}
 	}
-	if tell.runs != 0 || b.load(t, u).NotifiedAt != nil || len(fine.undone) != maxAttempts+1 {
-		t.Errorf("told %d times, %+v; the other stage was undone %d times", tell.runs, b.load(t, u), len(fine.undone))
+	b.expect(t, u, sagas.Aborted, nil)
+	if len(fine.undone) != maxAttempts+1 {
+		t.Errorf("the other stage was undone %d times", len(fine.undone))
 	}
 	stuck.undo = nil
-	if err := last(delivery(t, maxAttempts+2, job(u))); err != nil || b.load(t, u).NotifiedAt == nil {
-		t.Errorf("in the end: %v, %+v", err, b.load(t, u))
+	if err := settle(delivery(t, maxAttempts+2, job(u))); err != nil {
+		t.Error(err)
 	}
+	b.expect(t, u, sagas.Aborted, map[string]int64{pipeline.Notify: 1})
+}
+
+// A job for notify says which outcome was settled. One for another outcome, or for none, has to be settled first.
+func TestOnlyWhatWasSettledIsTold(t *testing.T) {
+	b := newBundle(t)
+	ready := b.begin(t, sagas.Ready)
+	early := settled(ready)
+	u := b.move(t, ready, sagas.Deleted)
+	tell := leading(pipeline.Notify, sagas.Deleted)
+	for sent, payload := range []string{early, job(u)} {
+		if err := b.runner.Handle(tell)(delivery(t, 1, payload)); err != nil || tell.runs != 0 {
+			t.Fatalf("%s: told %d times, %v", payload, tell.runs, err)
+		}
+		b.expect(t, u, sagas.Deleted, map[string]int64{pipeline.Settle: int64(sent) + 1})
+	}
+	for range 2 {
+		if err := b.runner.Handle(tell)(delivery(t, 1, settled(u))); err != nil || tell.runs != 1 {
+			t.Fatalf("told %d times, %v", tell.runs, err)
+		}
+	}
+	b.expect(t, u, sagas.Deleted, map[string]int64{pipeline.Settle: 2})
 }
 
 // A worker may be so slow that the upload has its outcome when its step is made.

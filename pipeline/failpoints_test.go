@@ -18,22 +18,30 @@ func TestEveryStageHasFailpoints(t *testing.T) {
 	var hit []string
 	defer failpoint.Observe(func(name string) { hit = append(hit, name) })()
 	listed := pipeline.Failpoints()
-	from := map[string]sagas.State{pipeline.Notify: sagas.Ready}
+	from := map[string]sagas.State{pipeline.Settle: sagas.Ready, pipeline.Notify: sagas.Ready}
 	for _, step := range line {
 		from[step.stage] = step.from
 	}
 	for _, name := range pipeline.Stages() {
 		u, to := b.begin(t, from[name]), from[name]
 		payload := job(u)
-		want := []string{name + ".work.before", name + ".work.after", name + ".commit.before", name + ".commit.after"}
+		want := []string{name + ".work.before", name + ".work.after"}
+		if name != pipeline.Settle {
+			want = append(want, name+".commit.before", name+".commit.after")
+		}
 		for _, step := range line {
 			if step.stage == name {
 				to = step.to
-				want = append(want, name+".send.before", name+".send.after")
 			}
 		}
-		if name == pipeline.Intake {
+		switch name {
+		case pipeline.Intake:
 			payload = event(u.Bucket, u.Key)
+		case pipeline.Notify:
+			payload = settled(u)
+		}
+		if name != pipeline.Notify {
+			want = append(want, name+".send.before", name+".send.after")
 		}
 		want = append(want, name+".ack.before")
 		hit = nil

@@ -13,6 +13,7 @@ const (
 	Scan      = "scan"
 	Thumbnail = "thumbnail"
 	Publish   = "publish"
+	Settle    = "settle"
 	Notify    = "notify"
 )
 
@@ -34,13 +35,13 @@ var line = []struct {
 	{Publish, sagas.Processed},
 }
 
-// Stages lists the stages in order. Notify is last: it takes every outcome.
+// Stages lists the stages in order. The last two take every outcome: settle cleans up behind it, then notify tells it.
 func Stages() []string {
-	names := make([]string, 0, len(line)+1)
+	names := make([]string, 0, len(line)+2)
 	for _, step := range line {
 		names = append(names, step.stage)
 	}
-	return append(names, Notify)
+	return append(names, Settle, Notify)
 }
 
 // Topic is the queue that feeds a stage.
@@ -51,12 +52,12 @@ func Topic(stage string) string {
 	return stage
 }
 
-// WaitsFor names the stage that an upload is waiting for; it is empty when the upload has its outcome and everyone
-// was told.
+// WaitsFor names the stage to which an upload has to be sent as it stands; it is empty when the upload has its outcome
+// and everyone was told. Until then an outcome waits for settle, which leaves no trace in the record and may be repeated.
 func WaitsFor(u sagas.Upload) string {
 	if u.State.Terminal() {
 		if u.NotifiedAt == nil {
-			return Notify
+			return Settle
 		}
 		return ""
 	}
@@ -68,11 +69,26 @@ func WaitsFor(u sagas.Upload) string {
 	return ""
 }
 
-// follows reports whether next takes what stage results in. Every stage may end an upload, and notify takes all
-// outcomes.
-func follows(stage, next string) bool {
+// takes reports whether it is the stage's turn to work on u.
+func takes(stage string, u sagas.Upload) bool {
+	waits := WaitsFor(u)
+	return stage == waits || stage == Notify && waits == Settle
+}
+
+// nextOf names the stage to which stage passes u on as it stands; it is empty when that is somebody else's to do. Every
+// stage may end an upload, and settle takes all outcomes.
+func nextOf(stage string, u sagas.Upload) string {
+	waits := WaitsFor(u)
 	order := Stages()
-	return next == Notify && stage != Notify || next != "" && slices.Index(order, next) == slices.Index(order, stage)+1
+	switch {
+	case waits == Settle && stage == Settle:
+		return Notify
+	case waits == Settle && stage != Notify:
+		return Settle
+	case waits != "" && slices.Index(order, waits) == slices.Index(order, stage)+1:
+		return waits
+	}
+	return ""
 }
 
 // DeadLetterTopic is the queue that takes what a stage could not handle.

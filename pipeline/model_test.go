@@ -213,12 +213,24 @@ func (s modelStage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, 
 		return pipeline.Outcome{}, ctx.Err()
 	}
 	f := w.fileOf(u.ID.String())
-	if s.name == pipeline.Notify {
-		w.must(u.State.Terminal(), "%s: told of %s", f.fate, u.State)
-		f.told = append(f.told, u.State)
-		return pipeline.Advance(u.State, sagas.Facts{}), nil
+	switch s.name {
+	case pipeline.Settle:
+		return pipeline.Settling{Steps: w.steps}.Run(ctx, u)
+	case pipeline.Notify:
+		return s.tell(f, u)
 	}
 	return s.work(f, u)
+}
+
+// tell sees that everything was cleaned up before.
+func (s modelStage) tell(f *file, u sagas.Upload) (pipeline.Outcome, error) {
+	s.w.must(u.State.Terminal(), "%s: told of %s", f.fate, u.State)
+	for _, stage := range []string{pipeline.Intake, pipeline.Thumbnail, pipeline.Publish} {
+		s.w.must(stage == pipeline.Intake && f.tardy || !f.left[stage] || stays(stage, u.State),
+			"%s: told of %s before what %s made was cleaned up", f.fate, u.State, stage)
+	}
+	f.told = append(f.told, u.State)
+	return pipeline.Advance(u.State, sagas.Facts{}), nil
 }
 
 func (s modelStage) work(f *file, u sagas.Upload) (pipeline.Outcome, error) {

@@ -45,9 +45,21 @@ func NewRunner(c Config, store *sagas.Store, publisher message.Publisher, metric
 	return &Runner{config: c, store: store, publisher: publisher, metrics: metrics, log: log}
 }
 
-// job is the message between stages. It names the upload and nothing else: what is to be done is in the record.
+// job is the message between stages. It names the upload: what is to be done is in the record. What is not there is that
+// an outcome was settled, which is what notify has to know.
 type job struct {
-	UploadID uuid.UUID `json:"upload_id"`
+	UploadID uuid.UUID   `json:"upload_id"`
+	Settled  sagas.State `json:"settled,omitempty"` // for notify: the outcome behind which everything was cleaned up
+}
+
+func decodeJob(payload []byte) (j job, err error) {
+	if err := json.Unmarshal(payload, &j); err != nil {
+		return job{}, fmt.Errorf("decoding a job: %w", err)
+	}
+	if j.UploadID == uuid.Nil {
+		return job{}, fmt.Errorf("decoding a job: %.80q names no upload", payload)
+	}
+	return j, nil
 }
 
 // Handle returns the consumer of a stage's queue. An error sends the message back to be tried later.
@@ -65,19 +77,22 @@ func (r *Runner) Handle(stage Stage) message.NoPublishHandlerFunc {
 }
 
 func (r *Runner) takeJob(stage Stage, msg *message.Message) error {
-	id, err := JobUpload(msg.Payload)
+	j, err := decodeJob(msg.Payload)
 	if err != nil {
 		return r.failed(stage, msg, err)
 	}
-	u, err := r.store.Load(msg.Context(), id)
+	u, err := r.store.Load(msg.Context(), j.UploadID)
 	if errors.Is(err, sagas.ErrNotFound) {
-		r.log.Warn("ignored a job for an unknown upload", "stage", stage.Name(), "upload_id", id)
+		r.log.Warn("ignored a job for an unknown upload", "stage", stage.Name(), "upload_id", j.UploadID)
 		return nil
 	}
 	if err != nil {
 		return r.failed(stage, msg, err)
 	}
 	r.metrics.taken(stage.Name(), sqs.SentAt(msg))
+	if stage.Name() == Notify && takes(Notify, u) && j.Settled != u.State { // deleted since, say
+		return r.passOn(msg.Context(), stage, Settle, u)
+	}
 	_, err = r.Process(msg.Context(), stage, u, sqs.ReceiveCount(msg))
 	return err
 }
@@ -132,7 +147,7 @@ func (r *Runner) failed(stage Stage, msg *message.Message, err error) error {
 func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
 	responsible := attempt > 1 || stage.Name() == Intake
 	late := responsible
-	if WaitsFor(u) == stage.Name() {
+	if takes(stage.Name(), u) {
 		moved, err := r.work(ctx, stage, u, attempt)
 		switch {
 		case err == nil:
@@ -153,19 +168,24 @@ func (r *Runner) Process(ctx context.Context, stage Stage, u sagas.Upload, attem
 			return u, err
 		}
 	}
-	if next := WaitsFor(u); responsible && follows(stage.Name(), next) {
-		if err := failpoint.Hit(stage.Name(), "send.before"); err != nil {
-			return u, err
-		}
-		if err := r.Send(ctx, next, u); err != nil {
-			return u, err
-		}
-		return u, failpoint.Hit(stage.Name(), "send.after")
+	if next := nextOf(stage.Name(), u); responsible && next != "" {
+		return u, r.passOn(ctx, stage, next, u)
 	}
 	return u, nil
 }
 
-// work runs the stage and commits its outcome.
+// passOn sends what the stage has done with to the next one.
+func (r *Runner) passOn(ctx context.Context, stage Stage, next string, u sagas.Upload) error {
+	if err := failpoint.Hit(stage.Name(), "send.before"); err != nil {
+		return err
+	}
+	if err := r.Send(ctx, next, u); err != nil {
+		return err
+	}
+	return failpoint.Hit(stage.Name(), "send.after")
+}
+
+// work runs the stage and commits its outcome. Settle has none: that its upload was told of is what shows that it is done.
 func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
 	log := r.log.With("upload_id", u.ID, "stage", stage.Name(), "attempt", attempt)
 	began := time.Now()
@@ -183,6 +203,12 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 		}
 		log.Error("stage gave up", "error", err)
 		out = Fail(sagas.AttemptsExhausted, "stage %s gave up after %d attempts", stage.Name(), attempt)
+	}
+	if stage.Name() == Settle {
+		r.metrics.handled.WithLabelValues(Settle, string(u.State)).Inc()
+		r.metrics.seconds.WithLabelValues(Settle).Observe(took.Seconds())
+		log.Info("upload settled", "state", u.State, "seconds", took.Seconds())
+		return u, nil
 	}
 	moved, err := r.commit(ctx, stage.Name(), u, attempt, out)
 	switch {
@@ -231,9 +257,13 @@ func (r *Runner) run(ctx context.Context, stage Stage, u sagas.Upload) (out Outc
 	return out, errors.Join(err, failpoint.Hit(stage.Name(), "work.after"))
 }
 
-// Send puts a message for the stage on its queue.
+// Send puts a message for the stage on its queue. WaitsFor says which one has to have it.
 func (r *Runner) Send(ctx context.Context, stage string, u sagas.Upload) error {
-	payload, err := json.Marshal(job{UploadID: u.ID})
+	j := job{UploadID: u.ID}
+	if stage == Notify {
+		j.Settled = u.State
+	}
+	payload, err := json.Marshal(j)
 	if err != nil {
 		return err
 	}

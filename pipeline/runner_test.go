@@ -160,6 +160,11 @@ func delivery(t *testing.T, attempt int, payload string) *message.Message {
 
 func job(u sagas.Upload) string { return fmt.Sprintf(`{"upload_id":%q}`, u.ID) }
 
+// settled is the job that notify gets.
+func settled(u sagas.Upload) string {
+	return fmt.Sprintf(`{"upload_id":%q,"settled":%q}`, u.ID, u.State)
+}
+
 func event(bucket, key string) string {
 	return fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",
 		"s3":{"bucket":{"name":%q},"object":{"key":%q,"size":1,"eTag":"d41d8cd98f00b204e9800998ecf8427e","sequencer":"0055AED6DCD90281E5"}}}]}`, bucket, key)
@@ -223,7 +228,7 @@ func TestWhatCouldNotBePassedOnIsPassedOnByTheRedelivery(t *testing.T) {
 	b.expect(t, u, sagas.Clean, map[string]int64{pipeline.Thumbnail: 1})
 }
 
-func TestAnOutcomeOffTheLineGoesToNotify(t *testing.T) {
+func TestAnOutcomeOffTheLineGoesToSettle(t *testing.T) {
 	b := newBundle(t)
 	u := b.begin(t, sagas.Verified)
 	scan := &stage{name: pipeline.Scan, work: func(context.Context, sagas.Upload) (pipeline.Outcome, error) {
@@ -232,7 +237,7 @@ func TestAnOutcomeOffTheLineGoesToNotify(t *testing.T) {
 	if err := b.runner.Handle(scan)(delivery(t, 1, job(u))); err != nil {
 		t.Fatal(err)
 	}
-	b.expect(t, u, sagas.Infected, map[string]int64{pipeline.Notify: 1})
+	b.expect(t, u, sagas.Infected, map[string]int64{pipeline.Settle: 1})
 	if got := b.load(t, u).Reason; got.Code != sagas.Malware || got.Detail != "Eicar" {
 		t.Errorf("reason is %+v", got)
 	}
@@ -243,7 +248,7 @@ func TestNotifyEndsTheLine(t *testing.T) {
 	u := b.begin(t, sagas.Ready)
 	notify := leading(pipeline.Notify, sagas.Ready)
 	for range 2 {
-		if err := b.runner.Handle(notify)(delivery(t, 1, job(u))); err != nil {
+		if err := b.runner.Handle(notify)(delivery(t, 1, settled(u))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -276,7 +281,7 @@ func TestTheLastTryGivesUp(t *testing.T) {
 	if err := b.runner.Handle(failing(pipeline.Scan, errors.New("no")))(delivery(t, maxAttempts, job(u))); err != nil {
 		t.Fatal(err)
 	}
-	b.expect(t, u, sagas.Failed, map[string]int64{pipeline.Notify: 1})
+	b.expect(t, u, sagas.Failed, map[string]int64{pipeline.Settle: 1})
 	if got := b.load(t, u).Reason.Code; got != sagas.AttemptsExhausted {
 		t.Errorf("reason is %s", got)
 	}
@@ -304,7 +309,7 @@ func TestWhoeverIsFirstWins(t *testing.T) {
 		sent    map[string]int64
 	}{
 		"a duplicate":  {1, nil}, // whoever was first has a message of its own
-		"a redelivery": {2, map[string]int64{pipeline.Notify: 1}},
+		"a redelivery": {2, map[string]int64{pipeline.Settle: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBundle(t)

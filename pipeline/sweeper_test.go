@@ -35,8 +35,8 @@ func TestNobodyIsForgotten(t *testing.T) {
 		{sagas.Verified, sagas.Verified, pipeline.Scan},
 		{sagas.Clean, sagas.Clean, pipeline.Thumbnail},
 		{sagas.Processed, sagas.Processed, pipeline.Publish},
-		{sagas.Ready, sagas.Ready, pipeline.Notify},
-		{sagas.Aborted, sagas.Aborted, pipeline.Notify},
+		{sagas.Ready, sagas.Ready, pipeline.Settle},
+		{sagas.Aborted, sagas.Aborted, pipeline.Settle},
 	} {
 		t.Run(string(tc.from), func(t *testing.T) {
 			b := newBundle(t)
@@ -91,7 +91,7 @@ func TestWhatWasNeverUploadedExpires(t *testing.T) {
 	if err := b.sweeper(nothing, soon, time.Hour).Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.expect(t, late, sagas.Expired, map[string]int64{pipeline.Notify: 1})
+	b.expect(t, late, sagas.Expired, map[string]int64{pipeline.Settle: 1})
 	if got := b.load(t, late).Reason.Code; got != sagas.NeverUploaded {
 		t.Errorf("reason is %s", got)
 	}

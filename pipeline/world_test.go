@@ -57,6 +57,7 @@ type world struct {
 	store   *sagas.Store
 	runner  *pipeline.Runner
 	sweeper *pipeline.Sweeper
+	steps   pipeline.Steps
 	stages  map[string]pipeline.Stage // by topic
 
 	files   []*file
@@ -82,10 +83,9 @@ func newWorld(ctx context.Context, store *sagas.Store, fates []fate) (*world, er
 	for _, name := range pipeline.Stages() {
 		w.stages[pipeline.Topic(name)] = modelStage{w, name}
 	}
-	steps := pipeline.Steps{w.stages[pipeline.EventsTopic], w.stages[pipeline.Thumbnail], w.stages[pipeline.Publish]}
-	w.stages[pipeline.Notify] = pipeline.Settle(w.stages[pipeline.Notify], steps)
+	w.steps = pipeline.Steps{w.stages[pipeline.EventsTopic], w.stages[pipeline.Thumbnail], w.stages[pipeline.Publish]}
 	w.sweeper = pipeline.NewSweeper(pipeline.SweepConfig{Every: time.Second, ArrivalAge: soon, StillnessAge: soon},
-		w.runner, w.stages[pipeline.EventsTopic], steps, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		w.runner, w.stages[pipeline.EventsTopic], w.steps, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	for _, fate := range fates {
 		f := &file{id: uuid.New(), fate: fate, left: map[string]bool{}}
 		f.key = "uploads/" + f.id.String()

@@ -53,7 +53,7 @@ func States() []State {
 // TerminalStates lists the states in which an upload has its outcome.
 func TerminalStates() []State { return slices.Clone(terminal) }
 
-// Terminal reports whether s is an outcome: no stage but notify has anything left to do.
+// Terminal reports whether s is an outcome: all that is left to do is to clean up and to tell.
 func (s State) Terminal() bool { return slices.Contains(terminal, s) }
 
 // CanBecome reports whether the table allows the move from s to next. An outcome may also "become" itself: that

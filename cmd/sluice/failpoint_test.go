@@ -5,32 +5,22 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/google/uuid"
 
 	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/pipeline/storage/storagetest"
 	"github.com/sluice-media/sluice/sagas"
 )
 
-const (
-	crashLimit  = time.Minute // until a worker comes to the point at which it dies
-	settleLimit = time.Minute // until its successor has put everything right
-)
+const crashLimit = time.Minute // until a worker comes to the point at which it dies
 
 // elsewhere are the points that no worker comes to on its way to these ends: they are the API's, an operator's, or of
 // files that are larger.
@@ -121,64 +111,7 @@ func (b *operatorBundle) sent(t *testing.T) sagas.Upload {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := b.declare(t, int64(len(photo)), time.Hour)
-	if _, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).PutObject(t.Context(), &s3.PutObjectInput{
-		Bucket: &u.Bucket, Key: &u.Key, Body: bytes.NewReader(photo),
-	}); err != nil {
-		t.Fatal(err)
-	}
-	b.queues.Send(pipeline.EventsTopic, fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",
-		"s3":{"bucket":{"name":%q},"object":{"key":%q,"size":1,"eTag":"x"}}}]}`, u.Bucket, u.Key))
-	return u
-}
-
-// neverSent is an upload whose time is over, and of which nothing came but a beginning.
-func (b *operatorBundle) neverSent(t *testing.T) sagas.Upload {
-	t.Helper()
-	u := b.declare(t, 1, -time.Second)
-	if _, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{
-		Bucket: &u.Bucket, Key: &u.Key,
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-func (b *operatorBundle) declare(t *testing.T, size int64, lifetime time.Duration) sagas.Upload {
-	t.Helper()
-	id := uuid.New()
-	u, err := b.store.Begin(t.Context(), sagas.Beginning{
-		ID: id, Owner: sagas.Owner{Tenant: "acme", Subject: "ann"}, Method: sagas.MethodPut, Filename: "a.jpg",
-		Bucket: b.bucket, Key: "uploads/" + id.String() + ".jpg", Declared: sagas.Content{Type: "image/jpeg", Size: size}, Lifetime: lifetime,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-// settles waits until the upload has its outcome, everyone was told and no message is left.
-func (b *operatorBundle) settles(t *testing.T, id uuid.UUID, want sagas.State, log fmt.Stringer) {
-	t.Helper()
-	for deadline := time.Now().Add(settleLimit); ; time.Sleep(20 * time.Millisecond) {
-		u, err := b.store.Load(t.Context(), id)
-		if err == nil && u.NotifiedAt != nil && b.handled() {
-			if u.State != want {
-				t.Errorf("it is %s, want %s", u.State, want)
-			}
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("it is still %s (%v)\n%s", u.State, err, log)
-		}
-	}
-}
-
-func (b *operatorBundle) handled() bool {
-	return !slices.ContainsFunc(pipeline.Stages(), func(stage string) bool {
-		visible, inFlight := b.queues.Depth(pipeline.Topic(stage))
-		return visible+inFlight > 0
-	})
+	return b.sentAs(t, photo)
 }
 
 func (b *operatorBundle) judgeLeftovers(t *testing.T, u sagas.Upload, state sagas.State) {
@@ -195,6 +128,14 @@ func (b *operatorBundle) judgeLeftovers(t *testing.T, u sagas.Upload, state saga
 	}
 }
 
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	return r
+}
+
 // workerProcess is `sluice worker`.
 type workerProcess struct {
 	t          *testing.T
@@ -208,9 +149,10 @@ type workerProcess struct {
 func (w *workerProcess) start() {
 	w.t.Helper()
 	w.cmd = exec.Command(w.program, "worker")
-	w.cmd.Env = append(os.Environ(), "SLUICE_FAILPOINTS="+w.failpoints, "SLUICE_METRICS_LISTEN=127.0.0.1:0",
-		"SLUICE_SQS_VISIBILITY_TIMEOUT=1s", "SLUICE_SQS_BACKOFF_BASE=200ms", "SLUICE_SWEEP_EVERY=500ms", "SLUICE_SWEEP_ARRIVAL_AGE=200ms",
-		"SLUICE_SWEEP_STILLNESS_AGE=3s", "SLUICE_WEBHOOK_URL="+w.receiver, "SLUICE_WEBHOOK_SECRET=whsec_c2x1aWNlIHRlc3Qgc2VjcmV0IG9mIDMyIGJ5dGVz")
+	w.cmd.Env = append(os.Environ(), "SLUICE_FAILPOINTS="+w.failpoints)
+	for name, value := range quickly(w.receiver) {
+		w.cmd.Env = append(w.cmd.Env, name+"="+value)
+	}
 	w.cmd.Stdout, w.cmd.Stderr = &w.log, &w.log
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := w.cmd.Start(); err != nil {
@@ -233,33 +175,4 @@ func (w *workerProcess) stop() {
 	if err := w.wait(crashLimit); err != nil {
 		w.t.Errorf("the successor ended with %v\n%s", err, &w.log)
 	}
-}
-
-// receiver takes webhooks.
-type receiver struct {
-	*httptest.Server
-	mu  sync.Mutex
-	got []string
-}
-
-func newReceiver(t *testing.T) *receiver {
-	t.Helper()
-	r := &receiver{}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.got = append(r.got, req.Header.Get("Webhook-Id"))
-		w.WriteHeader(http.StatusNoContent)
-	}))
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *receiver) ids() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	ids := slices.Clone(r.got)
-	slices.Sort(ids)
-	return slices.Compact(ids)
 }

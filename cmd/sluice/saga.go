@@ -123,7 +123,7 @@ func (c *sagaAbortCommand) Run(ctx context.Context, k *kong.Context, log *slog.L
 	if err != nil {
 		return err
 	}
-	return moved{ID: u.ID, State: u.State, SentTo: pipeline.Notify}.print(k.Stdout, c.JSON)
+	return moved{ID: u.ID, State: u.State, SentTo: pipeline.Settle}.print(k.Stdout, c.JSON)
 }
 
 // moved is what retry and abort have done.

@@ -27,7 +27,7 @@ func TestSagaShow(t *testing.T) {
 	if code != 0 || strings.Contains(stdout, "\x1b") {
 		t.Fatalf("exit %d, %q, %s", code, stdout, stderr)
 	}
-	for _, want := range []string{"infected", "waits for  notify", `tenant "acme"`, u.Key, "etag e7a9, version v1", `malware: "Eicar\x1b"`, "host/7"} {
+	for _, want := range []string{"infected", "waits for  settle", `tenant "acme"`, u.Key, "etag e7a9, version v1", `malware: "Eicar\x1b"`, "host/7"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in\n%s", want, stdout)
 		}
@@ -58,7 +58,7 @@ func TestSagaRetry(t *testing.T) {
 		sentTo string // empty: nothing to retry
 	}{
 		"on the line":    {[]sagas.State{sagas.Uploaded, sagas.Verified}, "scan"},
-		"not delivered":  {[]sagas.State{sagas.Uploaded, sagas.Rejected}, "notify"},
+		"not delivered":  {[]sagas.State{sagas.Uploaded, sagas.Rejected}, "settle"},
 		"all delivered":  {[]sagas.State{sagas.Uploaded, sagas.Rejected, sagas.Rejected}, ""},
 		"nothing before": {nil, ""},
 	} {
@@ -114,15 +114,15 @@ func TestSagaAbort(t *testing.T) {
 		u := b.begin(t, line[:n]...)
 		t.Run(string(u.State), func(t *testing.T) {
 			code, stdout, stderr := sluice(t, "saga", "abort", u.ID.String())
-			if code != 0 || !strings.Contains(stdout, "is aborted; sent to notify") {
+			if code != 0 || !strings.Contains(stdout, "is aborted; sent to settle") {
 				t.Errorf("exit %d, %s, %s", code, stdout, stderr)
 			}
 			after, err := b.store.Load(t.Context(), u.ID)
 			if err != nil || after.State != sagas.Aborted || after.Reason.Code != sagas.OperatorAborted || after.NotifiedAt != nil {
 				t.Errorf("%+v, %v", after, err)
 			}
-			if queue, _ := b.depths(t, "notify"); queue != int64(n+1) {
-				t.Errorf("notify has %d messages, want %d", queue, n+1)
+			if queue, _ := b.depths(t, "settle"); queue != int64(n+1) {
+				t.Errorf("settle has %d messages, want %d", queue, n+1)
 			}
 			// Once more must not count as the delivery of the outcome.
 			if code, _, stderr := sluice(t, "saga", "abort", u.ID.String()); code != exitFailed || !strings.Contains(stderr, "is aborted already") {

@@ -80,7 +80,7 @@ func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 		thumbnail.New(c.Thumbnail, backends.objects),
 		publish.New(c.Publish, backends.objects),
 	}
-	stages := append(slices.Clone(steps), pipeline.Settle(teller, steps))
+	stages := append(slices.Clone(steps), pipeline.Settling{Steps: steps}, teller)
 	needs := needs{pipeline.Scan: scanner.Ping, pipeline.Notify: teller.Ready}
 
 	router, err := c.router(backends, stages, needs, log)

@@ -113,7 +113,7 @@ func TestEverythingIsThere(t *testing.T) {
 	}
 
 	queues := awssqs.NewFromConfig(cfg, func(o *awssqs.Options) { o.BaseEndpoint = aws.String(os.Getenv("SLUICE_SQS_ENDPOINT")) })
-	for _, stage := range []string{"s3-events", "verify", "scan", "thumbnail", "publish", "notify"} {
+	for _, stage := range []string{"s3-events", "verify", "scan", "thumbnail", "publish", "settle", "notify"} {
 		for _, suffix := range []string{"", "-dlq"} {
 			name := os.Getenv("SLUICE_SQS_PREFIX") + stage + suffix
 			if _, err := queues.GetQueueUrl(ctx, &awssqs.GetQueueUrlInput{QueueName: &name}); err != nil {

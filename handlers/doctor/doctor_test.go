@@ -82,7 +82,7 @@ func TestAllIsWell(t *testing.T) {
 			t.Errorf("found %+v", f)
 		}
 	}
-	if len(r.Findings) != 28 {
+	if len(r.Findings) != 29 {
 		t.Errorf("%d findings: %+v", len(r.Findings), r.Findings)
 	}
 	if out.sent != 0 {
@@ -216,5 +216,5 @@ func TestQueues(t *testing.T) {
 	b.deps.Queues = sqs.NewQueues(b.deps.SQS, "test-nobody-")
 	findings = b.doctor().examineQueues(t.Context())
 	wantFinding(t, findings, check, Fail, "SLUICE_SQS_PREFIX")
-	wantFinding(t, findings, "dead letters", Warn, "not checked of 6 queues")
+	wantFinding(t, findings, "dead letters", Warn, "not checked of 7 queues")
 }

@@ -99,18 +99,11 @@ func (p *point) strikes() bool {
 var effects = slices.Concat([]string{"api.begin", "api.commit", "sweeper.commit", "operator.commit", "clamd.scan", "webhook.post"},
 	ofService("s3", s3Effects), ofService("sqs", sqsEffects))
 
-// Points lists every failpoint of a line of stages.
-func Points(stages []string) []string {
-	var names []string
-	both := func(effect string) { names = append(names, effect+".before", effect+".after") }
-	for _, stage := range stages {
-		both(stage + ".work")
-		both(stage + ".commit")
-		both(stage + ".send")
-		names = append(names, stage+".ack.before")
-	}
+// Points lists every failpoint that is no stage's.
+func Points() []string {
+	names := make([]string, 0, 2*len(effects))
 	for _, effect := range effects {
-		both(effect)
+		names = append(names, effect+".before", effect+".after")
 	}
 	return names
 }

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/sluice-media/sluice/pipeline"
 )
 
 // smallHistory is how many settled uploads a young installation has.
@@ -38,14 +36,14 @@ func measureCost(ctx context.Context, b *bed, e extent, r *report) error {
 		{fmt.Sprintf("one worker, %d slots a stage, median of %d × %d uploads", e.slots, e.rounds, e.uploads)},
 		{"uploads per second", fmt.Sprintf("%.0f", of(lineFigures.rate))},
 		{"worker CPU per upload", micros(seconds(of(lineFigures.cpuPerUpload)))},
-		{"Postgres statements per upload", fmt.Sprintf("%.2f, of which %.2f write", of(lineFigures.statementsPerUpload), writes*float64(len(pipeline.Stages())))},
+		{"Postgres statements per upload", fmt.Sprintf("%.2f, of which %.2f write", of(lineFigures.statementsPerUpload), writes*float64(moves()))},
 		{"SQS requests per upload", fmt.Sprintf("%.2f", requests)},
 	}
 	last := runs[len(runs)-1]
 	for _, action := range slices.Sorted(maps.Keys(last.requests)) {
 		rows = append(rows, []string{"  " + action, fmt.Sprintf("%.2f", float64(last.requests[action])/float64(last.uploads))})
 	}
-	if err := r.table("The line: six stages with nothing to do, real runner, Postgres and SQS", rows...); err != nil {
+	if err := r.table("The line: seven stages with nothing to do, real runner, Postgres and SQS", rows...); err != nil {
 		return err
 	}
 	return r.targets(

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/sagas"
 )
 
@@ -78,8 +77,8 @@ func (d *database) finish(ctx context.Context, uploads int) (f finished, err err
 	if err != nil {
 		return f, err
 	}
-	if moves := len(pipeline.Stages()); notified != uploads || f.transitions != int64(uploads*moves) {
-		return f, fmt.Errorf("of %d uploads %d are ready and notified, after %d moves instead of %d", uploads, notified, f.transitions, uploads*moves)
+	if notified != uploads || f.transitions != int64(uploads*moves()) {
+		return f, fmt.Errorf("of %d uploads %d are ready and notified, after %d moves instead of %d", uploads, notified, f.transitions, uploads*moves())
 	}
 	for _, statement := range []string{
 		"DELETE FROM uploads WHERE id >= '" + d.first.String() + "'",

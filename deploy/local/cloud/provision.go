@@ -29,7 +29,7 @@ const (
 // queues are Sluice's queues without their prefix, in the order in which an
 // upload passes them.
 func queues() []string {
-	return []string{"s3-events", "verify", "scan", "thumbnail", "publish", "notify"}
+	return []string{"s3-events", "verify", "scan", "thumbnail", "publish", "settle", "notify"}
 }
 
 // Provision creates Sluice's buckets and queues on a cloud that listens on

@@ -23,7 +23,7 @@ func TestProvisionedQueues(t *testing.T) {
 		got = append(got, url[strings.LastIndex(url, "/")+1:])
 	}
 	want := make([]string, 0, 2*len(queues()))
-	for _, name := range []string{"s3-events", "verify", "scan", "thumbnail", "publish", "notify"} {
+	for _, name := range []string{"s3-events", "verify", "scan", "thumbnail", "publish", "settle", "notify"} {
 		want = append(want, "sluice-"+name, "sluice-"+name+"-dlq")
 	}
 	slices.Sort(got)
