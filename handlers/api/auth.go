@@ -69,6 +69,8 @@ func covers(p auth.Principal, ctx huma.Context) error {
 		return tokenScope.problem()
 	case ctx.Param("id") != p.Upload.String():
 		return notFound.problem()
+	case p.Operation != "" && p.Operation != ctx.Operation().OperationID:
+		return tokenScope.problem()
 	}
 	return nil
 }
@@ -139,7 +141,7 @@ func (s *server) refuse(ctx huma.Context, p *problem) {
 	}
 	body := final(ctx, p)
 	ctx.SetStatus(p.Status)
-	if err := s.huma.Marshal(ctx.BodyWriter(), "application/json", body); err != nil {
+	if err := encode(ctx.BodyWriter(), body); err != nil {
 		s.log.DebugContext(ctx.Context(), "could not send an error", "error", err)
 	}
 }

@@ -175,6 +175,15 @@ func (s *server) companionRoutes() {
 	}, s.companionParams, invalid, typeNotAllowed, tooLarge, crossOrigin)
 
 	register(s, huma.Operation{
+		OperationID: "uppy-sign-request", Method: http.MethodPost, Path: "/s3/sign",
+		Summary: "Ask where to send a request that S3 is to get", Tags: tags, Security: anyone,
+		Description: "For the signRequest of Uppy 6, which calls it once for each of its requests, with what the page adds of the " +
+			"file. Those with bytes go to storage; those that begin, list, join and abort come here, by URLs that are good for " +
+			"that alone and for a short time.",
+	}, s.signRequest, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, tooManyInFlight, notFound, notMultipart,
+		uploadSettled, bodyTooLarge, unsupportedBody)
+
+	register(s, huma.Operation{
 		OperationID: "uppy-start", Method: http.MethodPost, Path: "/s3/multipart",
 		Summary: "Begin an upload in parts", Tags: tags, Security: anyone,
 	}, s.companionStart, malformed, invalid, typeNotAllowed, tooLarge, bodyTooLarge, unsupportedBody)

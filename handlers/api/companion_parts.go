@@ -112,7 +112,7 @@ func (s *server) companionParts(ctx context.Context, in *companionPartsInput) (*
 	}
 	out := &companionPartsOutput{Body: []companionPart{}}
 	for _, p := range stored {
-		out.Body = append(out.Body, companionPart{PartNumber: p.Number, ETag: `"` + unquoted(p.ETag) + `"`, Size: p.Size})
+		out.Body = append(out.Body, companionPart{PartNumber: p.Number, ETag: quoted(p.ETag), Size: p.Size})
 	}
 	return out, nil
 }
@@ -139,17 +139,7 @@ func (s *server) companionComplete(ctx context.Context, in *companionCompleteInp
 	if err != nil {
 		return nil, err
 	}
-	listed := make([]storage.Part, len(in.Body.Parts))
-	for i, p := range in.Body.Parts {
-		listed[i] = storage.Part{Number: p.PartNumber, ETag: p.ETag}
-	}
-	if u.Multipart.PartSize == 0 && u.Multipart.PartCount == storage.MaxParts {
-		u.Multipart.PartCount = len(listed)
-	}
-	u, err = s.complete(ctx, u, listed)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, notUploaded.problem()
-	}
+	u, err = s.completeListed(ctx, u, in.Body.Parts)
 	if err != nil {
 		return nil, err
 	}
@@ -158,24 +148,44 @@ func (s *server) companionComplete(ctx context.Context, in *companionCompleteInp
 	return out, nil
 }
 
+func (s *server) completeListed(ctx context.Context, u sagas.Upload, parts []companionPart) (sagas.Upload, error) {
+	listed := make([]storage.Part, len(parts))
+	for i, p := range parts {
+		listed[i] = storage.Part{Number: p.PartNumber, ETag: p.ETag}
+	}
+	if u.Multipart.PartSize == 0 && u.Multipart.PartCount == storage.MaxParts {
+		u.Multipart.PartCount = len(listed)
+	}
+	u, err := s.complete(ctx, u, listed)
+	if errors.Is(err, storage.ErrNotFound) {
+		return u, notUploaded.problem()
+	}
+	return u, err
+}
+
 type companionAbortInput struct{ CompanionUpload }
 
 type companionAbortOutput struct {
 	Body struct{}
 }
 
-// companionAbort ends an upload that is still being sent, and nothing else: a file that a person takes off Uppy's list
-// after it was sent stays.
 func (s *server) companionAbort(ctx context.Context, in *companionAbortInput) (*companionAbortOutput, error) {
 	u, err := s.companionFind(ctx, in.CompanionUpload)
 	if err != nil {
 		return nil, err
 	}
-	if u.State != sagas.Initiated && u.State != sagas.Aborted {
-		return nil, uploadSettled.because("The upload cannot be aborted: it is %s.", u.State)
-	}
-	if _, err := s.end(ctx, u); err != nil {
+	if err := s.abort(ctx, u); err != nil {
 		return nil, err
 	}
 	return &companionAbortOutput{}, nil
+}
+
+// abort ends an upload that is still being sent, and nothing else: a file that a person takes off Uppy's list after it
+// was sent stays.
+func (s *server) abort(ctx context.Context, u sagas.Upload) error {
+	if u.State != sagas.Initiated && u.State != sagas.Aborted {
+		return uploadSettled.because("The upload cannot be aborted: it is %s.", u.State)
+	}
+	_, err := s.end(ctx, u)
+	return err
 }

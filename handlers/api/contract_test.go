@@ -36,13 +36,21 @@ type operation struct {
 		Required bool
 		Schema   struct{ Type any }
 	}
-	RequestBody *struct{ Required bool }
-	Responses   map[string]struct{ Content map[string]any }
+	RequestBody *struct {
+		Required bool
+		Content  map[string]any
+	}
+	Responses map[string]struct{ Content map[string]any }
 }
 
 // about says that the operation is about an upload that exists.
 func (o operation) about() bool {
-	return strings.Contains(o.path, "{") || slices.Contains([]string{"confirm-upload", "complete-multipart"}, o.ID)
+	return strings.Contains(o.path, "{") || slices.Contains([]string{"confirm-upload", "complete-multipart", "uppy-sign-request"}, o.ID)
+}
+
+// takesJSON says that the operation has a body, and that it is JSON.
+func (o operation) takesJSON() bool {
+	return o.RequestBody != nil && o.RequestBody.Content["application/json"] != nil
 }
 
 // matches says that path is one of the operation's.
@@ -162,6 +170,8 @@ func wantRefused(t testing.TB, o operation, res response, status int) {
 		wantSimpleError(t, res, status, "")
 	case slices.Contains(o.Tags, companionTag):
 		wantMessage(t, res, status)
+	case slices.Contains(o.Tags, s3Tag):
+		wantS3Error(t, res, status)
 	default:
 		wantProblem(t, res, status, decode[struct {
 			Code, Title, Detail, RequestID string

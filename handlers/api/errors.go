@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -35,7 +34,7 @@ var (
 	tokenInvalid = kind{http.StatusUnauthorized, "token_invalid", "The token is not valid."}
 	tokenExpired = kind{http.StatusUnauthorized, "token_expired", "The token has expired."}
 	tokenEarly   = kind{http.StatusUnauthorized, "token_not_yet_valid", "The token is not valid yet."}
-	tokenScope   = kind{http.StatusForbidden, "token_scope", "This token is for one upload, and not for this."}
+	tokenScope   = kind{http.StatusForbidden, "token_scope", "This token is for something else."}
 	crossOrigin  = kind{http.StatusForbidden, "cross_origin", "A session can only be used from the API's own origin."}
 
 	notFound         = kind{http.StatusNotFound, "not_found", "There is no such upload."}
@@ -110,7 +109,7 @@ func (s *server) write(ctx context.Context, w http.ResponseWriter, p *problem) {
 	body, contentType := spoken(callOf(ctx).tags, p)
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(p.Status)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
+	if err := encode(w, body); err != nil {
 		s.log.DebugContext(ctx, "could not send an error", "error", err)
 	}
 }

@@ -81,6 +81,9 @@ func (s *server) document(op *huma.Operation, fails []kind) {
 		body, contentType, coded = reflect.TypeFor[companionFailure](), "application/json", false
 	}
 	schema := s.huma.OpenAPI().Components.Schemas.Schema(body, true, "")
+	if slices.Contains(op.Tags, s3Tag) {
+		schema, contentType = &huma.Schema{Type: huma.TypeString, Description: "An Error of S3's with the code."}, xmlType
+	}
 	content := map[string]*huma.MediaType{contentType: {Schema: schema}}
 
 	if op.Responses == nil {

@@ -134,3 +134,5 @@ func ranges(numbers []int) string {
 }
 
 func unquoted(etag string) string { return strings.Trim(etag, `"`) }
+
+func quoted(etag string) string { return `"` + unquoted(etag) + `"` }

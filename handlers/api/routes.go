@@ -121,6 +121,7 @@ func (s *server) routes() {
 	}, s.completeSimpleMultipart, malformed, uploadSettled, partsMissing, partSizeMismatch, partETagMismatch, tooLarge, bodyTooLarge)
 
 	s.companionRoutes()
+	s.s3Routes()
 
 	register(s, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",

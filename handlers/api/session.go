@@ -46,10 +46,26 @@ func (s *server) endSession(_ context.Context, in *sessionInput) (*sessionOutput
 }
 
 func (s *server) session(r *http.Request, token string, maxAge int) *sessionOutput {
-	https := r.TLS != nil || strings.HasPrefix(s.config.PublicURL, "https:") ||
-		s.config.TrustForwardedProto && r.Header.Get("X-Forwarded-Proto") == "https"
 	return &sessionOutput{Cookie: http.Cookie{ //nolint:gosec // Secure would make it useless where the API is served without TLS
 		Name: sessionCookie, Value: token, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, Secure: https, SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: s.overTLS(r), SameSite: http.SameSiteLaxMode,
 	}}
+}
+
+// overTLS reports whether the client reached the API by https, as far as the API can know.
+func (s *server) overTLS(r *http.Request) bool {
+	return r.TLS != nil || strings.HasPrefix(s.config.PublicURL, "https:") ||
+		s.config.TrustForwardedProto && r.Header.Get("X-Forwarded-Proto") == "https"
+}
+
+// base is the URL at which the client reaches the API, without a slash at its end.
+func (s *server) base(r *http.Request) string {
+	switch {
+	case s.config.PublicURL != "":
+		return strings.TrimSuffix(s.config.PublicURL, "/")
+	case s.overTLS(r):
+		return "https://" + r.Host
+	default:
+		return "http://" + r.Host
+	}
 }

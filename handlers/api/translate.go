@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"io"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -42,9 +44,21 @@ func spoken(tags []string, p *problem) (body any, contentType string) {
 		return simpleError(p), "application/json"
 	case slices.Contains(tags, companionTag):
 		return companionError(p), "application/json"
+	case slices.Contains(tags, s3Tag):
+		return s3Error(p), xmlType
 	default:
 		return p.Problem, p.ContentType("")
 	}
+}
+
+// encode writes a body that is spoken.
+func encode(w io.Writer, body any) error {
+	if failure, ok := body.(s3Failure); ok {
+		return encodeXML(w, failure)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(body)
 }
 
 func fromHuma(e *huma.ErrorModel) *problem {

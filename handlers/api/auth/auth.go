@@ -28,6 +28,9 @@ type Principal struct {
 	sagas.Owner
 	Expires time.Time // when the credential ends; zero: never
 	Upload  uuid.UUID // of a capability: the only upload that it is good for
+
+	// Operation is the only one that an errand is good for, by its id in the OpenAPI document.
+	Operation string
 }
 
 // Code says what is wrong with a credential.
@@ -88,6 +91,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential string) (Pr
 // until the moment given.
 func (a *Authenticator) Capability(o sagas.Owner, upload uuid.UUID, until time.Time) (token string, expires time.Time, err error) {
 	return a.capabilities.issue(o, upload, until)
+}
+
+// Errand returns a capability for a single operation, by its id, on one upload of the owner's.
+func (a *Authenticator) Errand(o sagas.Owner, upload uuid.UUID, operation string, lifetime time.Duration) (token string, err error) {
+	return a.capabilities.sign(o, upload, operation, time.Now().Add(lifetime))
 }
 
 const maxSubject = 255 // bytes

@@ -27,8 +27,9 @@ type capabilities struct {
 // capabilityClaims are the registered ones, of which sub and exp are used, and what it is good for.
 type capabilityClaims struct {
 	jwt.RegisteredClaims
-	Tenant string    `json:"tenant"`
-	Upload uuid.UUID `json:"upload"`
+	Tenant    string    `json:"tenant"`
+	Upload    uuid.UUID `json:"upload"`
+	Operation string    `json:"operation,omitempty"`
 }
 
 func newCapabilities(c Config) (*capabilities, error) {
@@ -43,20 +44,24 @@ func newCapabilities(c Config) (*capabilities, error) {
 }
 
 func (c *capabilities) issue(o sagas.Owner, upload uuid.UUID, until time.Time) (token string, expires time.Time, err error) {
-	now := time.Now()
-	expires = now.Add(c.lifetime)
+	expires = time.Now().Add(c.lifetime)
 	if until.After(expires) {
 		expires = until
 	}
 	expires = expires.Truncate(time.Second) // as the claim has it
+	token, err = c.sign(o, upload, "", expires)
+	return token, expires, err
+}
+
+func (c *capabilities) sign(o sagas.Owner, upload uuid.UUID, operation string, expires time.Time) (string, error) {
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, capabilityClaims{
 		RegisteredClaims: jwt.RegisteredClaims{Subject: o.Subject, ExpiresAt: jwt.NewNumericDate(expires)},
-		Tenant:           o.Tenant, Upload: upload,
+		Tenant:           o.Tenant, Upload: upload, Operation: operation,
 	}).SignedString(c.key)
 	if err != nil {
-		return "", time.Time{}, fmt.Errorf("signing the capability for upload %s: %w", upload, err)
+		return "", fmt.Errorf("signing the capability for upload %s: %w", upload, err)
 	}
-	return capabilityPrefix + signed, expires, nil
+	return capabilityPrefix + signed, nil
 }
 
 func (c *capabilities) authenticate(credential string) (Principal, error) {
@@ -68,7 +73,7 @@ func (c *capabilities) authenticate(credential string) (Principal, error) {
 	}
 	p := Principal{
 		Owner:   sagas.Owner{Tenant: claims.Tenant, Subject: claims.Subject},
-		Expires: claims.ExpiresAt.Time, Upload: claims.Upload,
+		Expires: claims.ExpiresAt.Time, Upload: claims.Upload, Operation: claims.Operation,
 	}
 	if p.Upload == uuid.Nil {
 		return Principal{}, &Error{Invalid, "the token names no upload"}

@@ -17,3 +17,19 @@ window.start = options => {
 	});
 	window.uppy = uppy;
 };
+
+// signing are the options by which Uppy 6 asks Sluice, with a token of its user's, where to send each request.
+window.signing = (sluice, token) => ({
+	generateObjectKey: file => file.id,
+	signRequest: async request => {
+		const file = window.uppy.getFile(request.key); // of a request that begins an upload
+		const response = await fetch(`${sluice}/s3/sign`, {
+			method: 'POST',
+			headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+			body: JSON.stringify({ ...request, filename: file?.name, contentType: file?.type, size: file?.size }),
+		});
+		const answer = await response.json();
+		if (!response.ok) throw new Error(answer.message);
+		return answer;
+	},
+});
