@@ -70,5 +70,5 @@ func first(values ...string) string {
 // isTerminal reports whether a person is likely to be watching w.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
-	return ok && cupwriter.New(f, false).IsTerminal()
+	return ok && os.Getenv("TERM") != "dumb" && cupwriter.New(f, false).IsTerminal()
 }

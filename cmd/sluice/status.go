@@ -30,7 +30,7 @@ func (c *statusCmd) Run(ctx context.Context, k *kong.Context) error {
 		return err
 	}
 	if c.Wait && !u.Settled() {
-		shown := newDisplay(k.Stderr, false).track(u.Filename, u.Size)
+		shown := newDisplay(k.Stderr, false).track(0, u.Filename, u.Size)
 		if u, err = api.Wait(ctx, c.ID, shown.changed); err != nil {
 			return err
 		}

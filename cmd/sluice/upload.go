@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -13,22 +15,23 @@ import (
 )
 
 type uploadCmd struct {
-	Files []string `arg:"" optional:"" name:"file" help:"Files, folders and patterns such as 'photos/**/*.jpg'; - reads a list of them from standard input."`
+	Files []argument `arg:"" optional:"" name:"file" help:"Files, folders and patterns such as 'photos/**/*.jpg'; - reads a list of them from standard input."`
 
 	Null      bool   `short:"0" env:"-" help:"What - reads ends in NUL characters, not in line breaks."`
 	FromStdin bool   `env:"-" help:"Upload what standard input holds, as one file. It is kept on disk until it is sent."`
-	Filename  string `env:"-" help:"The name of that file."`
+	Filename  string `env:"-" placeholder:"NAME" help:"The name of that file."`
 
-	ContentType string            `name:"type" aliases:"content-type" help:"Media type to declare, instead of what the content looks like or, where it tells nothing, the name says."`
+	ContentType string            `name:"type" aliases:"content-type" placeholder:"TYPE" help:"Media type to declare, such as image/jpeg, instead of what the content looks like or, where it tells nothing, the name says."`
+	Method      string            `enum:"put,post,multipart," default:"" placeholder:"METHOD" help:"How to send: put, post (an HTML form) or multipart. Unset, the service chooses: put, or multipart for a large file."`
 	Metadata    map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Note to keep with every file; may be repeated."`
 	SHA256      bool              `name:"sha256" default:"true" negatable:"" help:"Read every file once before it is sent, so that nothing but its very bytes can become ready."`
 
 	Parallel int           `short:"j" default:"4" help:"Files in flight at once."`
 	Parts    int           `default:"4" help:"Parts of one file in flight at once."`
 	NoWait   bool          `env:"-" help:"End when the files have arrived, not when they are ready."`
-	Timeout  time.Duration `default:"30m" help:"How long to wait for the outcome of a file that was sent."`
+	Timeout  time.Duration `default:"30m" help:"How long to wait for the outcome of a file that was sent, such as 90s, 30m or 2h."`
 	Resume   bool          `default:"true" negatable:"" help:"Go on with uploads that an earlier call did not bring to their end."`
-	StateDir string        `type:"path" help:"Folder for what is needed for that: a small file for each upload. Unset, it is sluice/uploads in XDG_STATE_HOME or ~/.local/state."`
+	StateDir string        `type:"path" placeholder:"FOLDER" help:"Folder for what is needed for that: a small file for each upload. Unset, it is sluice/uploads in XDG_STATE_HOME or ~/.local/state."`
 	JSON     bool          `help:"Print one JSON object a line and file: what GET /v1/uploads/{id} answers, and the path; with error, why it was not sent or its outcome is not known. The progress goes to standard error."`
 
 	Remote remote `embed:""`
@@ -36,7 +39,7 @@ type uploadCmd struct {
 
 // Help implements kong.HelpProvider.
 func (uploadCmd) Help() string {
-	return `Each file goes straight to object storage, a large one in parts. In folders all files are taken, except those whose names begin with a dot. Interrupted or killed, the same command goes on where it stopped: parts that have arrived are not sent again.
+	return `Each file goes straight to object storage, a large one in parts. In folders all files are taken, except those whose names begin with a dot. A file that is named twice is sent once. Interrupted or killed, the same command goes on where it stopped: parts that have arrived are not sent again.
 
 The exit status is 0 when all files are ready (with --no-wait: have arrived), 1 when one is not, 2 when the command is wrong, 130 when it was interrupted.`
 }
@@ -45,9 +48,6 @@ var errInterrupted = errors.New("interrupted; the same command goes on where thi
 
 // Run uploads all files and reports each.
 func (c *uploadCmd) Run(ctx context.Context, k *kong.Context) error {
-	if err := c.check(); err != nil {
-		return &configError{err}
-	}
 	api, base, err := c.Remote.connect(c.Parallel * c.Parts)
 	if err != nil {
 		return err
@@ -56,9 +56,15 @@ func (c *uploadCmd) Run(ctx context.Context, k *kong.Context) error {
 	if err != nil {
 		return err
 	}
-	paths := files{args: c.Files, null: c.Null, stdin: os.Stdin}
+	paths := files{args: c.paths(), null: c.Null}
+	if !paths.countable() {
+		paths.stdin = untilDone(ctx, os.Stdin)
+	}
 	if c.FromStdin {
-		path, remove, err := spool(ctx, os.Stdin, c.Filename)
+		path, remove, err := spool(untilDone(ctx, os.Stdin), c.Filename)
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		if err != nil {
 			return err
 		}
@@ -70,6 +76,7 @@ func (c *uploadCmd) Run(ctx context.Context, k *kong.Context) error {
 		api: api, options: c, notes: notes,
 		display: newDisplay(k.Stderr, isTerminal(k.Stderr) && !mixed),
 	}
+	defer context.AfterFunc(ctx, u.display.home)()
 	report := &report{out: k.Stdout, json: c.JSON, enough: enough(c.NoWait)}
 	if isTerminal(k.Stdout) {
 		report.out = u.display.out
@@ -82,25 +89,50 @@ func (c *uploadCmd) Run(ctx context.Context, k *kong.Context) error {
 	return errors.Join(err, notes.forget(), report.finish())
 }
 
-func (c *uploadCmd) check() error {
-	switch {
-	case c.Parallel < 1 || c.Parts < 1 || c.Timeout <= 0:
-		return errors.New("parallel, parts and timeout must be positive")
-	case c.FromStdin && (c.Filename == "" || len(c.Files) > 0):
-		return errors.New("from-stdin needs the file's name by --filename, and takes no other files")
-	case !c.FromStdin && c.Filename != "":
-		return errors.New("filename is for --from-stdin")
-	case !c.FromStdin && len(c.Files) == 0:
-		return errors.New("no file is given")
+// Validate reports every mistake at once.
+func (c *uploadCmd) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Parallel < 1 {
+		wrong("parallel: %d is not positive", c.Parallel)
 	}
-	return nil
+	if c.Parts < 1 {
+		wrong("parts: %d is not positive", c.Parts)
+	}
+	if c.Timeout <= 0 {
+		wrong("timeout: %s is not positive", c.Timeout)
+	}
+	if slices.Contains(c.Files, "") {
+		wrong("file: a name is empty")
+	}
+	switch base := filepath.Base(c.Filename); {
+	case c.FromStdin && len(c.Files) > 0:
+		wrong("from-stdin: takes no other files")
+	case c.FromStdin && c.Filename == "":
+		wrong("from-stdin: needs the file's name, by --filename")
+	case c.FromStdin && (base == "." || base == ".." || base == "/"):
+		wrong("filename: %q is a folder", c.Filename)
+	case !c.FromStdin && c.Filename != "":
+		wrong("filename: is for --from-stdin")
+	case !c.FromStdin && len(c.Files) == 0:
+		wrong("name files, folders or patterns to upload, or use --from-stdin")
+	}
+	return errors.Join(errs...)
+}
+
+func (c *uploadCmd) paths() []string {
+	paths := make([]string, len(c.Files))
+	for i, f := range c.Files {
+		paths[i] = string(f)
+	}
+	return paths
 }
 
 func (c *uploadCmd) notes(base string) (*notes, error) {
 	if !c.Resume {
 		return nil, nil
 	}
-	return openNotes(c.StateDir, fmt.Sprint(base, c.ContentType, c.Metadata))
+	return openNotes(c.StateDir, fmt.Sprint(base, c.ContentType, c.Method, c.Metadata))
 }
 
 // all uploads the files as they are found. Its error is one of printing.
@@ -108,7 +140,7 @@ func (u *uploader) all(ctx context.Context, paths files, report *report) error {
 	if u.display.bars != nil && paths.countable() {
 		counting, stop := context.WithCancel(ctx)
 		defer stop()
-		u.display.counted = true
+		u.display.counts.expected = true
 		go u.display.expect(counting, paths)
 	}
 	var group errgroup.Group
@@ -122,9 +154,10 @@ func (u *uploader) all(ctx context.Context, paths files, report *report) error {
 		number++
 		group.Go(func() error {
 			if err != nil {
+				u.display.skip()
 				return report.add(i, path, nil, err)
 			}
-			result, err := u.upload(ctx, path)
+			result, err := u.upload(ctx, i, path)
 			return report.add(i, path, result, err)
 		})
 	}
@@ -132,16 +165,27 @@ func (u *uploader) all(ctx context.Context, paths files, report *report) error {
 }
 
 // spool keeps what r holds in a file of that name, until it is removed.
-func spool(ctx context.Context, r io.Reader, name string) (path string, remove func(), err error) {
+func spool(r io.Reader, name string) (path string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "sluice-upload-")
 	if err != nil {
 		return "", nil, err
 	}
 	remove = func() { _ = os.RemoveAll(dir) } // the system's own cleaning is left
-	path, err = copyTo(dir, name, &interruptible{ctx, r})
+	path, err = copyTo(dir, name, r)
 	if err != nil {
 		remove()
 		return "", nil, fmt.Errorf("keeping standard input: %w", err)
 	}
 	return path, remove, nil
+}
+
+// untilDone reads r until ctx ends, which it does not wait for r to notice.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = out.CloseWithError(ctx.Err()) }) // it never fails
+	go func() {
+		_, err := io.Copy(in, r)
+		_ = in.CloseWithError(err)
+	}()
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"mime"
@@ -21,6 +22,7 @@ import (
 var (
 	errNoOutcome = errors.New("no outcome in time")
 	errEmpty     = errors.New("the file is empty")
+	errChanged   = errors.New("the file has changed while it was sent; what had been sent of it was given up")
 )
 
 // uploader takes files from the disk to their outcome.
@@ -31,16 +33,19 @@ type uploader struct {
 	display *display
 }
 
-// upload sends one file and waits. A nil upload could not be sent; with an error, any other may still become
-// ready.
-func (u *uploader) upload(ctx context.Context, path string) (*v1.Upload, error) {
+// upload sends file i and waits. A nil upload could not be sent; with an error, any other may still become ready.
+func (u *uploader) upload(ctx context.Context, i int, path string) (*v1.Upload, error) {
 	info, err := os.Stat(path) // before a pipe is opened, which would wait for somebody to write
-	switch {
-	case err != nil:
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "upload", Path: path, Err: errors.New("not a regular file")}
+	}
+	if err != nil {
+		u.display.skip()
 		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, &fs.PathError{Op: "upload", Path: path, Err: errors.New("not a regular file")}
-	case info.Size() == 0:
+	}
+	shown := u.display.track(i, filepath.Base(path), info.Size())
+	defer shown.end()
+	if info.Size() == 0 {
 		return nil, errEmpty
 	}
 	file, err := os.Open(path)
@@ -48,11 +53,12 @@ func (u *uploader) upload(ctx context.Context, path string) (*v1.Upload, error) 
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	shown := u.display.track(filepath.Base(path), info.Size())
-	defer shown.end()
 	n := u.notes.find(path, info)
+	if n.foreign {
+		shown.line("is being sent by another process too; this upload cannot be gone on with later")
+	}
 	if n.SHA256 == "" && u.options.SHA256 {
-		if n.SHA256, err = digest(ctx, file, info.Size()); err != nil {
+		if n.SHA256, err = digest(ctx, file, info.Size(), shown); err != nil {
 			return nil, err
 		}
 	}
@@ -61,8 +67,16 @@ func (u *uploader) upload(ctx context.Context, path string) (*v1.Upload, error) 
 		return nil, err
 	}
 	result, err := u.send(ctx, file, declared, n, shown)
-	if err != nil {
-		u.display.line("%s: %v", declared.Filename, err)
+	switch {
+	case ctx.Err() == nil && hasChanged(file, info):
+		result, err = u.giveUp(ctx, result)
+	case err == nil && !u.options.NoWait:
+		result, err = u.wait(ctx, result, shown)
+	}
+	if err == nil {
+		u.notes.done(n)
+	} else {
+		shown.line("%s", explain(err).Detail)
 	}
 	if result.ID == "" {
 		return nil, err
@@ -70,28 +84,44 @@ func (u *uploader) upload(ctx context.Context, path string) (*v1.Upload, error) 
 	return &result, err
 }
 
-// send sends the file, as far as it has not arrived, and waits for its outcome.
+// send sends the file, as far as it has not arrived.
 func (u *uploader) send(ctx context.Context, file *os.File, declared v1.NewUpload, n note, shown *tracked) (v1.Upload, error) {
-	result, err := u.api.Upload(ctx, file, declared, client.Options{
+	return u.api.Upload(ctx, file, declared, client.Options{
 		Resume: n.ID, Parallel: u.options.Parts, NoWait: true, Progress: shown.sent,
 		OnBegun: func(begun v1.Upload) error {
 			n.ID = begun.ID
 			return u.notes.write(n)
 		},
 	})
-	if err == nil && !u.options.NoWait {
-		shown.changed(result)
-		waiting, cancel := context.WithTimeoutCause(ctx, u.options.Timeout, errNoOutcome)
-		defer cancel()
-		var outcome v1.Upload
-		if outcome, err = u.api.Wait(waiting, result.ID, shown.changed); outcome.ID != "" {
-			result = outcome
-		}
+}
+
+// wait waits for the outcome of what has arrived.
+func (u *uploader) wait(ctx context.Context, arrived v1.Upload, shown *tracked) (v1.Upload, error) {
+	shown.changed(arrived)
+	waiting, cancel := context.WithTimeoutCause(ctx, u.options.Timeout, errNoOutcome)
+	defer cancel()
+	outcome, err := u.api.Wait(waiting, arrived.ID, shown.changed)
+	if outcome.ID == "" {
+		outcome = arrived
 	}
-	if err == nil {
-		u.notes.done(n)
+	return outcome, err
+}
+
+// giveUp ends the upload of a file that is not any more what it was when it was begun.
+func (u *uploader) giveUp(ctx context.Context, begun v1.Upload) (v1.Upload, error) {
+	if begun.ID == "" {
+		return begun, errChanged
 	}
-	return result, err
+	ended, err := u.api.Delete(ctx, begun.ID)
+	if err != nil {
+		return begun, fmt.Errorf("%w, or should have been: %w", errChanged, err)
+	}
+	return ended, errChanged
+}
+
+func hasChanged(file *os.File, since fs.FileInfo) bool {
+	now, err := file.Stat()
+	return err == nil && (now.Size() != since.Size() || !now.ModTime().Equal(since.ModTime()))
 }
 
 func (u *uploader) declare(file *os.File, info fs.FileInfo, sum string) (v1.NewUpload, error) {
@@ -104,29 +134,35 @@ func (u *uploader) declare(file *os.File, info fs.FileInfo, sum string) (v1.NewU
 	}
 	return v1.NewUpload{
 		Filename: strings.ToValidUTF8(filepath.Base(file.Name()), "\uFFFD"), ContentType: contentType,
-		Size: info.Size(), SHA256: sum, Metadata: u.options.Metadata,
+		Size: info.Size(), SHA256: sum, Method: u.options.Method, Metadata: u.options.Metadata,
 	}, nil
 }
 
-// digest reads size bytes of the file.
-func digest(ctx context.Context, file io.ReaderAt, size int64) (string, error) {
+// digest reads size bytes of the file, and shows how far it is.
+func digest(ctx context.Context, file io.ReaderAt, size int64, shown *tracked) (string, error) {
 	hash := sha256.New()
-	_, err := io.Copy(hash, &interruptible{ctx, io.NewSectionReader(file, 0, size)})
+	from := &readTracked{ctx: ctx, from: io.NewSectionReader(file, 0, size), shown: shown}
+	_, err := io.Copy(hash, from)
 	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
-// interruptible reads until ctx ends.
-type interruptible struct {
-	ctx context.Context
-	io.Reader
+// readTracked reads until ctx ends.
+type readTracked struct {
+	ctx   context.Context
+	from  io.Reader
+	shown *tracked
+	n     int64
 }
 
 // Read implements io.Reader.
-func (r *interruptible) Read(p []byte) (int, error) {
+func (r *readTracked) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.Reader.Read(p)
+	n, err := r.from.Read(p)
+	r.n += int64(n)
+	r.shown.read(r.n)
+	return n, err
 }
 
 // typeOf is what a file looks like, or, when its content tells nothing, what its name says.

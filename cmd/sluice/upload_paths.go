@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -11,11 +13,25 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/bmatcuk/doublestar/v4"
 )
 
 // standardInput is the argument that stands for a list of paths on standard input.
 const standardInput = "-"
+
+// argument is one of the command line as it is. kong alone would replace bytes that are not UTF-8.
+type argument string
+
+// Decode implements kong.MapperValue.
+func (a *argument) Decode(ctx *kong.DecodeContext) error {
+	token, err := ctx.Scan.PopValue("path")
+	if err != nil {
+		return err
+	}
+	*a = argument(fmt.Sprint(token.Value))
+	return nil
+}
 
 // files are the files that a command names. They are found one by one: a folder of millions costs no memory.
 type files struct {
@@ -27,9 +43,12 @@ type files struct {
 // countable reports whether the files can be looked for twice.
 func (f files) countable() bool { return !slices.Contains(f.args, standardInput) }
 
-// all finds the files in the order in which they are named. What cannot be looked into comes with an error.
+// all finds the files in the order in which they are named, each once. What cannot be looked into comes with an error.
 func (f files) all() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if len(f.args) > 1 || !f.countable() {
+			yield = once(yield)
+		}
 		for _, arg := range f.args {
 			if arg != standardInput {
 				if !expand(arg, yield) {
@@ -50,6 +69,23 @@ func (f files) all() iter.Seq2[string, error] {
 				return
 			}
 		}
+	}
+}
+
+// once yields every file the first time that it is named. It remembers their digests only.
+func once(yield func(string, error) bool) func(string, error) bool {
+	seen := map[[sha256.Size]byte]struct{}{}
+	return func(path string, err error) bool {
+		absolute, absErr := filepath.Abs(path)
+		if err != nil || absErr != nil {
+			return yield(path, err)
+		}
+		digest := sha256.Sum256([]byte(absolute))
+		if _, ok := seen[digest]; ok {
+			return true
+		}
+		seen[digest] = struct{}{}
+		return yield(path, nil)
 	}
 }
 

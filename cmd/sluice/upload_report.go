@@ -64,7 +64,7 @@ func (r *report) add(i int, path string, u *v1.Upload, err error) error {
 	case r.json:
 		return json.NewEncoder(r.out).Encode(sentFile{Upload: *u, Path: path, Error: why})
 	case u == nil:
-		text = fmt.Sprintf("%s  not sent\n  %s: %s\n", path, why.Code, why.Detail)
+		text = fmt.Sprintf("%s  not sent\n  %s: %s\n", printable(path), why.Code, why.Detail)
 	case err != nil:
 		text = summary(*u) + fmt.Sprintf("  %s: %s\n", why.Code, why.Detail)
 	default:
@@ -86,6 +86,9 @@ func (r *report) add(i int, path string, u *v1.Upload, err error) error {
 
 // finish returns an error that says how many files have not come as far as was asked.
 func (r *report) finish() error {
+	if r.files == 0 {
+		return errors.New("there are no files in what was named")
+	}
 	if r.short > 0 {
 		return fmt.Errorf("%d of %d files are not ready", r.short, r.files)
 	}
@@ -95,19 +98,26 @@ func (r *report) finish() error {
 // explain gives an error of an upload a code; none has none.
 func explain(err error) *v1.Reason {
 	var refused *client.Error
+	var path *fs.PathError
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errChanged):
+		return &v1.Reason{Code: "changed", Detail: err.Error()}
+	case errors.Is(err, errNote):
+		return &v1.Reason{Code: "not_noted", Detail: err.Error()}
 	case errors.As(err, &refused):
 		return &v1.Reason{Code: refused.Code, Detail: refused.Explanation()}
 	case errors.Is(err, errEmpty):
 		return &v1.Reason{Code: "empty", Detail: err.Error()}
-	case errors.As(err, new(*fs.PathError)), errors.As(err, new(*client.FileError)):
+	case errors.As(err, &path): // the path is told beside it
+		return &v1.Reason{Code: "unreadable", Detail: path.Err.Error()}
+	case errors.As(err, new(*client.FileError)):
 		return &v1.Reason{Code: "unreadable", Detail: err.Error()}
 	case errors.Is(err, errNoOutcome):
 		return &v1.Reason{Code: "timeout", Detail: err.Error()}
 	case errors.Is(err, context.Canceled):
-		return &v1.Reason{Code: "interrupted", Detail: err.Error()}
+		return &v1.Reason{Code: "interrupted", Detail: "stopped before its end"}
 	}
 	return &v1.Reason{Code: "unreachable", Detail: err.Error()}
 }

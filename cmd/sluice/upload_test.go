@@ -55,6 +55,13 @@ func startAPI(t *testing.T, around ...func(s3 http.Handler) http.Handler) (base,
 		Heartbeat: time.Minute, StreamTimeout: time.Second,
 	}, api.Deps{
 		Store: store, Changes: changes, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		Cancel: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
+			to := sagas.Aborted
+			if u.State == sagas.Ready {
+				to = sagas.Deleted
+			}
+			return store.Advance(ctx, sagas.Change{ID: u.ID, Stage: "test", From: u.State, To: to, StartedAt: u.ReadAt})
+		},
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			out, err := intake.New(intake.Config{}, objects).Run(ctx, u)
 			if err != nil || strings.HasPrefix(u.Filename, "slow") {

@@ -103,7 +103,7 @@ func (c *Client) callFor(ctx context.Context, timeout time.Duration, method, pat
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return "", &connectionError{err}
+		return "", &connectionError{c.unanswered(err)}
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err := errors.Join(err, res.Body.Close()); err != nil {
@@ -119,6 +119,14 @@ func (c *Client) callFor(ctx context.Context, timeout time.Duration, method, pat
 		return "", fmt.Errorf("decoding the answer to %s %s: %w", method, path, err)
 	}
 	return res.Header.Get("ETag"), nil
+}
+
+// unanswered leaves out of an error of the connection the path, of which there is nothing to be learnt.
+func (c *Client) unanswered(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("no answer from %s: %w", c.base, err)
 }
 
 func (c *Client) request(ctx context.Context, method, path string, header http.Header, in any) (*http.Request, error) {

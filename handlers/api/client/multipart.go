@@ -33,7 +33,7 @@ type Parts struct {
 	Stored   []v1.StoredPart        // what storage has already, of StoredParts; it is not sent again
 	SHA256   bool                   // whether the upload was begun with PartSHA256
 	Parallel int                    // most parts in flight; 0 is 4
-	Progress func(sent int64)       // is told how many bytes storage has or is being sent; may be nil
+	Progress func(sent int64)       // is told how many bytes storage has or is being sent, first how many it had before; may be nil
 	PartSent func(v1.CompletedPart) // is told of every part that has arrived; may be nil
 }
 
@@ -109,15 +109,16 @@ func (s *partSender) plan() error {
 	if s.cut.PartSize < 1 || (s.Size+s.cut.PartSize-1)/s.cut.PartSize != int64(s.cut.PartCount) {
 		return fmt.Errorf("a file of %d bytes does not have %d parts of %d", s.Size, s.cut.PartCount, s.cut.PartSize)
 	}
-	stored := map[int]bool{}
+	stored, size := map[int]bool{}, int64(0)
 	for _, p := range s.Stored {
 		if p.Number < 1 || p.Number > s.cut.PartCount || p.Size != s.section(p.Number).Size() {
 			continue
 		}
 		stored[p.Number] = true
 		s.done = append(s.done, v1.CompletedPart{Number: p.Number, ETag: p.ETag})
-		s.tally.add(p.Size)
+		size += p.Size
 	}
+	s.tally.add(size)
 	for number := 1; number <= s.cut.PartCount; number++ {
 		if !stored[number] {
 			s.missing = append(s.missing, number)

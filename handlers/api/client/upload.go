@@ -16,7 +16,7 @@ type Options struct {
 	Parallel int                    // parts in flight at most; 0 is 4
 	NoWait   bool                   // return when the file has arrived, not when it has its outcome
 	OnBegun  func(v1.Upload) error  // is told of an upload before any byte is sent: the time to note its id for Resume
-	Progress func(sent int64)       // is told how many bytes are sent; the number goes back when some are sent again
+	Progress func(sent int64)       // is told how many bytes are sent, first how many storage had before; the number goes back when some are sent again
 	PartSent func(v1.CompletedPart) // is told of every part that has arrived
 	OnChange func(v1.Upload)        // is told of every change while Upload waits
 }
