@@ -31,26 +31,26 @@ SELECT count(*), coalesce(sum(greatest(declared_size, observed_size)), 0)::bigin
 WHERE tenant = @tenant AND state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') AND id <> @id`
 )
 
-// begin writes an upload, if the quota allows it. Without a quota that is one statement.
-func (s *Store) begin(ctx context.Context, b Beginning, args pgx.NamedArgs) (u Upload, err error) {
-	if b.Quota == (Quota{}) {
-		return one(ctx, s.pool, beginSQL, args)
-	}
-	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockTenantSQL, args); err != nil {
+// beginWithin writes an upload, if its quota allows it.
+func (s *Store) beginWithin(ctx context.Context, b Beginning) (Upload, error) {
+	return inTime(ctx, s.pool, func(ctx context.Context) (u Upload, err error) {
+		err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			args := pgx.NamedArgs{"id": b.ID, "tenant": b.Owner.Tenant}
+			if _, err := tx.Exec(ctx, lockTenantSQL, args); err != nil {
+				return err
+			}
+			var used Quota
+			if err := tx.QueryRow(ctx, inFlightSQL, args).Scan(&used.Files, &used.Bytes); err != nil {
+				return err
+			}
+			if err := b.Quota.check(used, b.Declared.Size); err != nil {
+				return err
+			}
+			u, err = insertOne(ctx, tx, b, s.worker)
 			return err
-		}
-		var used Quota
-		if err := tx.QueryRow(ctx, inFlightSQL, args).Scan(&used.Files, &used.Bytes); err != nil {
-			return err
-		}
-		if err := b.Quota.check(used, b.Declared.Size); err != nil {
-			return err
-		}
-		u, err = one(ctx, tx, beginSQL, args)
-		return err
+		})
+		return u, err
 	})
-	return u, err
 }
 
 // check says whether there is room for one more file of size bytes.

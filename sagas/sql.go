@@ -21,18 +21,23 @@ const unsettled = `(state IN ('initiated', 'uploaded', 'verified', 'clean', 'pro
 const uncleaned = `(state IN ('rejected', 'infected', 'unscannable', 'failed', 'expired', 'aborted', 'deleted')
 	AND notified_at IS NOT NULL AND cleaned_at IS NULL)`
 
+// beginSQL writes uploads and the first rows of their histories.
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
 		declared_type, declared_size, declared_sha256, part_size, part_count, part_sha256, metadata, expires_at)
-	VALUES (@id, @tenant, @owner, @state, @method, @filename, @bucket, @key,
-		@type, @size, @sha256, @part_size, @part_count, @part_sha256, @metadata::jsonb, now() + @lifetime)
-	RETURNING *
+	SELECT id, tenant, owner, @state, method, filename, bucket, key,
+		type, size, sum, part_size, part_count, part_sum, metadata::jsonb, now() + lifetime * interval '1 microsecond'
+	FROM unnest(@ids::text[]::uuid[], @tenants::text[], @owners::text[], @methods::text[], @filenames::text[], @buckets::text[],
+		@keys::text[], @types::text[], @sizes::bigint[], @sums::bytea[], @part_sizes::bigint[], @part_counts::integer[],
+		@part_sums::boolean[], @metadata::text[], @lifetimes::bigint[])
+		AS asked (id, tenant, owner, method, filename, bucket, key, type, size, sum, part_size, part_count, part_sum, metadata, lifetime)
+	RETURNING id, version, state, created_at, expires_at
 ), logged AS (
 	INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
 	SELECT id, version, 'api', state, 1, @worker, created_at, clock_timestamp() FROM begun
 )
-SELECT ` + uploadColumns + ` FROM begun`
+SELECT id, created_at, expires_at, clock_timestamp() FROM begun`
 
 const advanceSQL = `
 WITH moved AS (

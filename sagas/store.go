@@ -1,12 +1,10 @@
 package sagas
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,71 +34,12 @@ type Store struct {
 	worker  string
 	changed *announcer
 	lookups *lookups
+	begins  *begins
 }
 
 // NewStore returns a store over the pool; worker names this process in the history.
 func NewStore(pool *pgxpool.Pool, worker string) *Store {
-	return &Store{pool: pool, worker: worker, changed: &announcer{pool: pool}, lookups: &lookups{pool: pool}}
-}
-
-// Beginning is what is known of an upload before it exists.
-type Beginning struct {
-	ID       uuid.UUID
-	Owner    Owner
-	Method   Method
-	Filename string
-	Bucket   string
-	Key      string
-	Declared Content
-	Metadata map[string]string
-	Lifetime time.Duration // from now until it expires if nothing arrives
-	Quota    Quota         // what the tenant may have in flight, this upload included
-
-	// Multipart is the plan of MethodMultipart, as yet without an UploadID; zero otherwise.
-	Multipart Multipart
-}
-
-// matches reports whether u is what b began.
-func (b Beginning) matches(u Upload) bool {
-	return u.ID == b.ID && u.Owner == b.Owner && u.Method == b.Method && u.Filename == b.Filename &&
-		u.Bucket == b.Bucket && u.Key == b.Key && maps.Equal(u.Metadata, b.Metadata) &&
-		u.Declared.Type == b.Declared.Type && u.Declared.Size == b.Declared.Size &&
-		bytes.Equal(u.Declared.SHA256, b.Declared.SHA256) && u.Multipart == b.Multipart
-}
-
-// Begin writes the saga and the first row of its history in one statement, or returns ErrTooManyInFlight. When the connection is lost before
-// the reply comes, it finds out whether the statement was committed.
-func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
-	if b.Metadata == nil {
-		b.Metadata = map[string]string{}
-	}
-	metadata, err := jsonText(b.Metadata)
-	if err != nil {
-		return Upload{}, fmt.Errorf("encoding the metadata of upload %s: %w", b.ID, err)
-	}
-	args := pgx.NamedArgs{
-		"id": b.ID, "tenant": b.Owner.Tenant, "owner": b.Owner.Subject, "state": Initiated, "method": b.Method,
-		"filename": b.Filename, "bucket": b.Bucket, "key": b.Key, "type": b.Declared.Type,
-		"size": nullable(b.Declared.Size), "sha256": b.Declared.SHA256, "metadata": metadata,
-		"part_size": nullable(b.Multipart.PartSize), "part_count": nullable(b.Multipart.PartCount),
-		"part_sha256": b.Multipart.SHA256,
-		"lifetime":    b.Lifetime, "worker": s.worker,
-	}
-	u, err := retry(ctx, func(unsure bool) (Upload, error) {
-		u, err := inTime(ctx, s.pool, func(ctx context.Context) (Upload, error) { return s.begin(ctx, b, args) })
-		if unsure && isDuplicate(err) {
-			began, lookErr := s.one(ctx, loadSQL, args)
-			if errors.Is(lookErr, ErrNotFound) || lookErr == nil && !b.matches(began) {
-				return u, err
-			}
-			return began, lookErr
-		}
-		return u, err
-	})
-	if err != nil {
-		return Upload{}, fmt.Errorf("beginning upload %s: %w", b.ID, err)
-	}
-	return u, nil
+	return &Store{pool: pool, worker: worker, changed: &announcer{pool: pool}, lookups: newLookups(pool), begins: newBegins(pool, worker)}
 }
 
 // StartMultipart keeps the id that S3 gave the multipart upload of an initiated upload. It is not a transition: nobody

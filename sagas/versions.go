@@ -3,7 +3,6 @@ package sagas
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,25 +32,22 @@ type lookup struct {
 	done    chan struct{} // closed when it is answered
 }
 
-// lookups answers questions for versions. Those that come while others are being answered are answered together, in
-// one query: each is read after it was asked, and thousands of clients that poll cost a few queries.
+// lookups answers questions for versions together: each is read after it was asked, and thousands of clients that poll
+// cost a few queries.
 type lookups struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	united together[*lookup]
+}
 
-	mu      sync.Mutex
-	waiting []*lookup
-	busy    bool
+func newLookups(pool *pgxpool.Pool) *lookups {
+	l := &lookups{pool: pool}
+	l.united = together[*lookup]{do: l.answer, most: lookupsAtOnce, goes: 1}
+	return l
 }
 
 func (l *lookups) version(ctx context.Context, o Owner, id uuid.UUID) (int64, error) {
 	q := &lookup{id: id, owner: o, done: make(chan struct{})}
-	l.mu.Lock()
-	l.waiting = append(l.waiting, q)
-	if !l.busy {
-		l.busy = true
-		go l.answer() //nolint:gosec,contextcheck // it answers others too
-	}
-	l.mu.Unlock()
+	l.united.ask(q)
 	select {
 	case <-q.done:
 		return q.version, q.err
@@ -60,26 +56,14 @@ func (l *lookups) version(ctx context.Context, o Owner, id uuid.UUID) (int64, er
 	}
 }
 
-// answer runs while there are questions.
-func (l *lookups) answer() {
-	for questions := l.take(); len(questions) > 0; questions = l.take() {
-		ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
-		err := l.read(ctx, questions)
-		cancel()
-		for _, q := range questions {
-			q.err = err
-			close(q.done)
-		}
+func (l *lookups) answer(questions []*lookup) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	err := l.read(ctx, questions)
+	for _, q := range questions {
+		q.err = err
+		close(q.done)
 	}
-}
-
-func (l *lookups) take() []*lookup {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	some := l.waiting[:min(len(l.waiting), lookupsAtOnce)]
-	l.waiting = l.waiting[len(some):]
-	l.busy = len(some) > 0
-	return some
 }
 
 func (l *lookups) read(ctx context.Context, questions []*lookup) error {
