@@ -55,17 +55,18 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
 	defer told.Wait()
 	defer stop()
 
-	arrived := intake.New(c.Backends.Incoming, backends.objects)
+	objects := backends.objects.Within(c.API.StorageTimeout)
+	arrived := intake.New(c.Backends.Incoming, objects)
 	handler, err := api.New(ctx, c.API, api.Deps{
 		Store:   backends.store,
-		Objects: backends.objects,
+		Objects: objects,
 		Changes: changes,
 		Confirm: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			return backends.runner.Process(ctx, arrived, u, 1)
 		},
 		Cancel: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			return backends.runner.Cancel(ctx, u, pipeline.Cancellation{
-				By: apiStage, Published: publish.Copies{Objects: backends.objects},
+				By: apiStage, Published: publish.Copies{Objects: objects},
 				Aborted: sagas.Reason{Code: sagas.ClientAborted, Detail: "aborted by the client"},
 				Deleted: sagas.Reason{Code: sagas.ClientDeleted, Detail: "deleted by the client"},
 			})

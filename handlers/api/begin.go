@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,6 +14,9 @@ import (
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
+
+// forsakeTimeout bounds the end of an upload that could not be begun.
+const forsakeTimeout = 30 * time.Second
 
 type beginInput struct {
 	Body v1.NewUpload
@@ -115,8 +119,8 @@ func (s *server) beginMultipart(ctx context.Context, d declaration) (sagas.Uploa
 }
 
 // startMultipart writes the upload first, so that whatever S3 has begun for its key has a saga that ends it, even
-// when this process does not live to learn of it. An upload that S3 does not begin expires like any other that
-// nothing comes of.
+// when this process does not live to learn of it. An upload that S3 does not begin is aborted: its client does not know of
+// it, and begins another.
 func (s *server) startMultipart(ctx context.Context, d declaration, plan sagas.Multipart) (sagas.Upload, error) {
 	b, err := s.beginning(ctx, d)
 	if err != nil {
@@ -129,9 +133,19 @@ func (s *server) startMultipart(ctx context.Context, d declaration, plan sagas.M
 	}
 	id, err := s.objects.CreateMultipart(ctx, u.Key, storage.Properties{Type: u.Declared.Type}, plan.SHA256)
 	if err != nil {
+		s.forsake(ctx, u)
 		return u, err
 	}
 	return s.store.StartMultipart(ctx, u.ID, id)
+}
+
+// forsake ends an upload of which nobody was told. Should that fail, it expires like any other that nothing comes of.
+func (s *server) forsake(ctx context.Context, u sagas.Upload) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forsakeTimeout)
+	defer cancel()
+	if _, err := s.cancel(ctx, u); err != nil {
+		s.log.WarnContext(ctx, "could not abort an upload that could not be begun", "upload_id", u.ID, "error", err)
+	}
 }
 
 // beginning names the upload and its object.

@@ -56,7 +56,7 @@ func testConfig() Config {
 		MaxSize:      storage.MaxObject, MultipartThreshold: 100 << 20,
 		PresignLifetime: 15 * time.Minute, ArrivalGrace: time.Hour, PartLifetime: time.Hour, MultipartLifetime: 24 * time.Hour,
 		Heartbeat: time.Minute, StreamTimeout: 10 * time.Second,
-		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
+		StorageTimeout: 10 * time.Second, IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
 	}
 }
 

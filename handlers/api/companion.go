@@ -186,7 +186,7 @@ func (s *server) companionRoutes() {
 	register(s, huma.Operation{
 		OperationID: "uppy-start", Method: http.MethodPost, Path: "/s3/multipart",
 		Summary: "Begin an upload in parts", Tags: tags, Security: anyone,
-	}, s.companionStart, malformed, invalid, typeNotAllowed, tooLarge, bodyTooLarge, unsupportedBody)
+	}, s.companionStart, malformed, invalid, typeNotAllowed, tooLarge, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-sign-part", Method: http.MethodGet, Path: upload + "/{number}",
@@ -201,13 +201,13 @@ func (s *server) companionRoutes() {
 	register(s, huma.Operation{
 		OperationID: "uppy-list-parts", Method: http.MethodGet, Path: upload,
 		Summary: "List the parts that have arrived", Tags: tags, Security: anyone,
-	}, s.companionParts, gone...)
+	}, s.companionParts, append(gone, unavailable)...)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-complete", Method: http.MethodPost, Path: upload + "/complete", MaxBodyBytes: maxPartList,
 		Summary: "Have the parts of a file joined", Tags: tags, Security: anyone, Middlewares: huma.Middlewares{unhurried},
 	}, s.companionComplete, malformed, invalid, notFound, notUploaded, uploadSettled, partOrder, partsMissing, partSizeMismatch,
-		partETagMismatch, tooLarge, bodyTooLarge, unsupportedBody)
+		partETagMismatch, tooLarge, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-abort", Method: http.MethodDelete, Path: upload,

@@ -224,7 +224,7 @@ func TestACompletionThatFailsCanBeRepeated(t *testing.T) {
 	})
 	u := b.begin(declaringFilm(""))
 	b.sendParts(u, 1, 2, 3)
-	wantProblem(t, b.complete(u.ID, ""), http.StatusInternalServerError, "internal")
+	wantProblem(t, b.complete(u.ID, ""), http.StatusServiceUnavailable, "unavailable")
 	if got := b.listParts(u.ID); len(got.Parts) != 3 {
 		t.Errorf("parts %+v", got)
 	}
@@ -245,12 +245,12 @@ func TestAMultipartUploadThatDoesNotBeginIsKnown(t *testing.T) {
 		pass.ServeHTTP(w, r)
 	})
 	b := newTestBundle(t, failing)
-	wantProblem(t, b.call("POST", "/v1/uploads", declaringFilm(""), b.as(b.token)...), http.StatusInternalServerError, "internal")
+	wantProblem(t, b.call("POST", "/v1/uploads", declaringFilm(""), b.as(b.token)...), http.StatusServiceUnavailable, "unavailable")
 	var id, state string
 	if err := b.pool.QueryRow(t.Context(), "SELECT id, state FROM uploads").Scan(&id, &state); err != nil {
 		t.Fatal(err)
 	}
-	if state != "initiated" {
+	if state != "aborted" {
 		t.Errorf("it is %s", state)
 	}
 	u, err := b.store.Load(context.Background(), uuid.MustParse(id))

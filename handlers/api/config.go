@@ -52,6 +52,7 @@ type Config struct {
 	MaxFilesInFlight    int64         `help:"Files that a tenant may have on their way at once; 0 for no limit." default:"0"`
 	MaxBytesInFlight    int64         `help:"Bytes that a tenant may have on their way at once, as declared; 0 for no limit." default:"0"`
 	LimitsCache         time.Duration `help:"How long limits that are set for a tenant are remembered: changed ones apply after that." default:"5s"`
+	StorageTimeout      time.Duration `help:"How long object storage may take to answer one request of the API's, tries included, before the client is told to come again." default:"10s"`
 	IdempotencyLifetime time.Duration `help:"How long the answer to a request with an Idempotency-Key is kept." default:"24h"`
 	IdempotencyLease    time.Duration `help:"How long such a request may take; after that it may be made again, as when the process that answered it has died." default:"30s"`
 
@@ -120,6 +121,9 @@ func (c Config) Validate() error {
 	}
 	if c.LimitsCache < 0 {
 		wrong("limits-cache: %s is negative", c.LimitsCache)
+	}
+	if c.StorageTimeout <= 0 {
+		wrong("storage-timeout: %s is not positive", c.StorageTimeout)
 	}
 	if c.IdempotencyLifetime < time.Minute {
 		wrong("idempotency-lifetime: %s is less than 1m", c.IdempotencyLifetime)

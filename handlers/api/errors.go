@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-media/sluice/handlers/api/auth"
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
+	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
 
@@ -132,7 +133,7 @@ func (s *server) explain(ctx context.Context, err error) *problem {
 		return clientGone.problem()
 	}
 	s.log.ErrorContext(ctx, "request failed", "request_id", callOf(ctx).requestID, "error", err)
-	if _, ok := errors.AsType[unfinished](err); ok || sagas.IsUnavailable(err) || errors.Is(err, auth.ErrUnavailable) {
+	if _, ok := errors.AsType[unfinished](err); ok || sagas.IsUnavailable(err) || storage.IsUnavailable(err) || errors.Is(err, auth.ErrUnavailable) {
 		return unavailable.problem().with("Retry-After", "1")
 	}
 	return internal.problem()

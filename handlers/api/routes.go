@@ -29,7 +29,8 @@ func (s *server) routes() {
 		Description: "Answers with presigned requests, which the client sends to object storage itself: one PUT, one POST of a " +
 			"form, or one PUT for each part of the file. The declared type, size and SHA-256 are signed into them. A PUT works " +
 			"once. The SHA-256 of a file that comes in parts is compared when all of it has arrived.",
-	}, s.beginUpload, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, tooManyInFlight, bodyTooLarge, unsupportedBody)
+	}, s.beginUpload, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, tooManyInFlight, bodyTooLarge, unsupportedBody,
+		unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "sign-parts", Method: http.MethodPost, Path: "/v1/uploads/{id}/parts",
@@ -42,7 +43,7 @@ func (s *server) routes() {
 		OperationID: "list-parts", Method: http.MethodGet, Path: "/v1/uploads/{id}/parts",
 		Summary: "List the parts that have arrived", Tags: []string{"uploads"}, Security: holders,
 		Description: "As object storage has them: to go on with an upload that was interrupted, send the others.",
-	}, s.listParts, notFound, notMultipart, uploadSettled)
+	}, s.listParts, notFound, notMultipart, uploadSettled, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "complete-upload", Method: http.MethodPost, Path: "/v1/uploads/{id}/complete", MaxBodyBytes: maxPartList,
@@ -51,7 +52,7 @@ func (s *server) routes() {
 			"planned sizes; list them to have their ETags compared too. Not needed otherwise: storage itself reports what " +
 			"arrives, and this only saves the wait for that report. It may be repeated.",
 	}, s.completeUpload, malformed, invalid, notFound, notUploaded, uploadSettled, notMultipart, partOrder, partsMissing,
-		partSizeMismatch, partETagMismatch, bodyTooLarge, unsupportedBody)
+		partSizeMismatch, partETagMismatch, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "list-uploads", Method: http.MethodGet, Path: "/v1/uploads",
@@ -108,17 +109,18 @@ func (s *server) routes() {
 	register(s, huma.Operation{
 		OperationID: "confirm-upload", Method: http.MethodPost, Path: "/confirm-upload",
 		Summary: "Say that the file was sent", Tags: []string{simpleTag}, Security: anyone,
-	}, s.confirmUpload, malformed)
+	}, s.confirmUpload, malformed, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "start-multipart", Method: http.MethodPost, Path: "/start-multipart",
 		Summary: "Ask for URLs to upload the parts of a file to", Tags: []string{simpleTag}, Security: anyone, Parameters: onceOnly,
-	}, s.startSimpleMultipart, malformed, tooManyInFlight)
+	}, s.startSimpleMultipart, malformed, tooManyInFlight, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "complete-multipart", Method: http.MethodPost, Path: "/complete-multipart", MaxBodyBytes: maxPartList,
 		Summary: "Have the parts of a file joined", Tags: []string{simpleTag}, Security: anyone, Middlewares: huma.Middlewares{unhurried},
-	}, s.completeSimpleMultipart, malformed, uploadSettled, partsMissing, partSizeMismatch, partETagMismatch, tooLarge, bodyTooLarge)
+	}, s.completeSimpleMultipart, malformed, uploadSettled, partsMissing, partSizeMismatch, partETagMismatch, tooLarge, bodyTooLarge,
+		unavailable)
 
 	s.companionRoutes()
 	s.s3Routes()

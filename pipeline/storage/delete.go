@@ -49,7 +49,7 @@ func (c *Client) RemoveFolder(ctx context.Context, bucket, folder string) error 
 func (c *Client) removeAll(ctx context.Context, bucket, prefix string, ours func(key string) bool) error {
 	var err error
 	for range removeTries {
-		if err = c.removeOnce(ctx, bucket, prefix, ours); err == nil || ctx.Err() != nil {
+		if err = c.removeOnce(ctx, bucket, prefix, ours); err == nil || ctx.Err() != nil || IsUnavailable(err) {
 			return err
 		}
 	}
