@@ -48,7 +48,7 @@ func startAPI(t *testing.T, around ...func(s3 http.Handler) http.Handler) (base,
 	changes, _ := sagatest.Changes(t, pool)
 	h, err := api.New(t.Context(), api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com",
-		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
+		IdempotencyLifetime: time.Hour, StorageTimeout: 10 * time.Second, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
 		Auth:         auth.Config{JWTSecret: testSecret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		AllowedTypes: []string{"image/jpeg", "image/png"}, MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 10 << 20, PartLifetime: time.Minute, MultipartLifetime: time.Hour,

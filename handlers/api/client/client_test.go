@@ -48,7 +48,7 @@ func newTestBundle(t *testing.T, change ...func(*api.Config)) *testBundle {
 	t.Helper()
 	config := api.Config{
 		Listen: "127.0.0.1:0", MediaURL: "https://media.example.com", AllowedTypes: []string{"image/jpeg"},
-		IdempotencyLifetime: time.Hour, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
+		IdempotencyLifetime: time.Hour, StorageTimeout: 10 * time.Second, IdempotencyLease: 30 * time.Second, LimitsCache: time.Minute,
 		Auth:    auth.Config{JWTSecret: secret, JWTAlgorithms: []string{"HS256"}, JWTTenantClaim: "tenant", CapabilityLifetime: time.Hour},
 		MaxSize: 5 << 30, PresignLifetime: time.Minute,
 		MultipartThreshold: 5 << 30, PartLifetime: time.Minute, MultipartLifetime: time.Hour,
