@@ -55,11 +55,11 @@ func TestUploadOnATerminal(t *testing.T) {
 	startAPI(t)
 	dir := t.TempDir()
 	for _, tc := range []struct{ columns, term, want, not string }{
-		{"80", "xterm", "0 of 2 files", ""},
-		{"40", "xterm", "0 of 2 files", "KiB /"},
-		{"80", "dumb", "a.jpg: sending", "0 of 2 files"},
+		{"80", "xterm", "1 of 2 files", ""},
+		{"40", "xterm", "1 of 2 files", "KiB /"},
+		{"80", "dumb", "slow.jpg: sending", "1 of 2 files"},
 	} {
-		inside := "stty cols " + tc.columns + "; exec '" + os.Args[0] + "' upload --no-resume '" + writeJPEG(t, dir, "a.jpg") + "' '" + filepath.Join(dir, "none") + "'"
+		inside := "stty rows 24 cols " + tc.columns + "; exec '" + os.Args[0] + "' upload --no-resume --timeout 1s '" + writeJPEG(t, dir, "slow.jpg") + "' '" + filepath.Join(dir, "none") + "'"
 		terminal := exec.Command("script", "--quiet", "--return", "--command", inside, "/dev/null")
 		terminal.Env = append(os.Environ(), asProgram+"=1", "TERM="+tc.term)
 		out, err := terminal.CombinedOutput()
@@ -67,7 +67,7 @@ func TestUploadOnATerminal(t *testing.T) {
 			t.Errorf("%+v: exit %d, %v", tc, code, err)
 		}
 		text := string(out)
-		if !strings.Contains(text, tc.want) || tc.not != "" && strings.Contains(text, tc.not) || !strings.Contains(text, "a.jpg  ready") {
+		if !strings.Contains(text, tc.want) || tc.not != "" && strings.Contains(text, tc.not) || !strings.Contains(text, "timeout: no outcome in time") {
 			t.Errorf("%+v: %q", tc, text)
 		}
 	}

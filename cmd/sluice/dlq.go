@@ -162,7 +162,7 @@ func (c *dlqShowCommand) Run(ctx context.Context, k *kong.Context) error {
 }
 
 type dlqRedriveCommand struct {
-	Stage        string         `arg:"" help:"The stage whose dead letters are sent back."`
+	Stage        string         `arg:"" predictor:"stage" help:"The stage whose dead letters are sent back."`
 	Message      string         `env:"-" placeholder:"ID" help:"Send back this message only."`
 	MaxPerSecond int32          `help:"Most messages to move in a second, up to 500; 0 as fast as SQS likes."`
 	JSON         bool           `help:"Print one JSON object."`
@@ -207,7 +207,7 @@ func (c *dlqRedriveCommand) Run(ctx context.Context, k *kong.Context) error {
 }
 
 type dlqDiscardCommand struct {
-	Stage    string         `arg:"" help:"The stage whose dead letter is deleted."`
+	Stage    string         `arg:"" predictor:"stage" help:"The stage whose dead letter is deleted."`
 	Message  string         `required:"" env:"-" placeholder:"ID" help:"The message's id, as list shows it."`
 	Yes      bool           `short:"y" env:"-" help:"Do not ask."`
 	JSON     bool           `help:"Print one JSON object."`

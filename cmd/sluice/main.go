@@ -26,7 +26,7 @@ const (
 )
 
 type program struct {
-	LogLevel  slog.Level `help:"Least severe events to log: debug, info, warn or error." default:"info"`
+	LogLevel  slog.Level `predictor:"level" help:"Least severe events to log: debug, info, warn or error." default:"info"`
 	LogFormat string     `help:"How to log: ${enum}." enum:"text,json" default:"text"`
 
 	API     apiCommand     `cmd:"" name:"api" help:"Serve the upload API."`
@@ -39,6 +39,8 @@ type program struct {
 	APIKey  apiKeyCommand  `cmd:"" name:"apikey" help:"Make, list and revoke keys for programs that call the API."`
 	Limits  limitsCommand  `cmd:"" help:"Show, set and clear what single tenants may do."`
 	Doctor  doctorCommand  `cmd:"" help:"Examine what Sluice stands on, and say how to put right what is wrong."`
+
+	Completion completionCommand `cmd:"" help:"Print what lets a shell complete commands, flags and values with TAB."`
 
 	Tagged tagged `embed:""`
 }
@@ -67,6 +69,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	)
 	if err != nil {
 		return complain(stderr, err, exitFailed)
+	}
+	if done, err := completeLine(parser); err != nil {
+		return complain(stderr, err, exitFailed)
+	} else if done {
+		return 0
 	}
 	command, err := parser.Parse(args)
 	if code >= 0 { // --help has done its work

@@ -22,7 +22,7 @@ type uploadCmd struct {
 	Filename  string `env:"-" placeholder:"NAME" help:"The name of that file."`
 
 	ContentType string            `name:"type" aliases:"content-type" placeholder:"TYPE" help:"Media type to declare, such as image/jpeg, instead of what the content looks like or, where it tells nothing, the name says."`
-	Method      string            `enum:"put,post,multipart," default:"" placeholder:"METHOD" help:"How to send: put, post (an HTML form) or multipart. Unset, the service chooses: put, or multipart for a large file."`
+	Method      string            `enum:"auto,put,post,multipart" default:"auto" help:"How to send: put, post (as an HTML form does), multipart (in parts), or auto, which leaves it to the service: put, or multipart for a large file."`
 	Metadata    map[string]string `env:"-" mapsep:"none" placeholder:"NAME=VALUE" help:"Note to keep with every file; may be repeated."`
 	SHA256      bool              `name:"sha256" default:"true" negatable:"" help:"Read every file once before it is sent, so that nothing but its very bytes can become ready."`
 

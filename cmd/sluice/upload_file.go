@@ -132,9 +132,13 @@ func (u *uploader) declare(file *os.File, info fs.FileInfo, sum string) (v1.NewU
 			return v1.NewUpload{}, err
 		}
 	}
+	method := u.options.Method
+	if method == "auto" {
+		method = ""
+	}
 	return v1.NewUpload{
 		Filename: strings.ToValidUTF8(filepath.Base(file.Name()), "\uFFFD"), ContentType: contentType,
-		Size: info.Size(), SHA256: sum, Method: u.options.Method, Metadata: u.options.Metadata,
+		Size: info.Size(), SHA256: sum, Method: method, Metadata: u.options.Metadata,
 	}, nil
 }
 

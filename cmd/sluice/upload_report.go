@@ -115,7 +115,7 @@ func explain(err error) *v1.Reason {
 	case errors.As(err, new(*client.FileError)):
 		return &v1.Reason{Code: "unreadable", Detail: err.Error()}
 	case errors.Is(err, errNoOutcome):
-		return &v1.Reason{Code: "timeout", Detail: err.Error()}
+		return &v1.Reason{Code: "timeout", Detail: errNoOutcome.Error()}
 	case errors.Is(err, context.Canceled):
 		return &v1.Reason{Code: "interrupted", Detail: "stopped before its end"}
 	}

@@ -133,6 +133,12 @@ func writeJPEG(t *testing.T, dir, name string) string {
 	return writeFile(t, dir, name, b.Bytes())
 }
 
+func (l *lockedBuffer) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // sluice runs the program as main does.
 func sluice(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

@@ -29,7 +29,7 @@ import (
 const settleGrace = 15 * time.Second
 
 type workerCommand struct {
-	Stages        []string `help:"Stages to run." default:"${stages}"`
+	Stages        []string `predictor:"stage" help:"Stages to run." default:"${stages}"`
 	MetricsListen string   `help:"Address for /metrics, /healthz and /readyz." default:"127.0.0.1:8086"`
 	MediaURL      string   `help:"URL under which published files are served." default:"http://127.0.0.1:8081"`
 

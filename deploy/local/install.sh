@@ -2,12 +2,12 @@
 # Installs what building and running Sluice needs besides Go. Does nothing when all of it is there.
 set -eu
 
-# What builds sluice, what sluice-local runs, what the first upload by curl uses, what tests the page, and what makes
-# hosts of one machine.
+# What builds sluice, what sluice-local runs, what the first upload by curl uses, what tests the page and the
+# completion in shells, and what makes hosts of one machine.
 packages='gcc pkg-config libvips-dev
 	postgresql clamav-daemon clamav-freshclam nginx libnginx-mod-http-js prometheus
 	curl jq ca-certificates
-	chromium nodejs
+	chromium nodejs zsh fish
 	iproute2 nftables'
 
 policy=/usr/sbin/policy-rc.d
@@ -59,7 +59,7 @@ keep_services_down() {
 # On other systems the programs count, wherever they come from.
 elsewhere() {
 	missing=''
-	for program in cc pkg-config clamd freshclam nginx curl jq chromium node npm ip nft; do
+	for program in cc pkg-config clamd freshclam nginx curl jq chromium node npm zsh fish ip nft; do
 		command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing="$missing
   $program"
 	done
