@@ -107,6 +107,35 @@ func FuzzDecodeBody(f *testing.F) {
 	})
 }
 
+// FuzzParsePlain: the short way and the long one come to the same.
+func FuzzParsePlain(f *testing.F) {
+	f.Add(`{"id":"m1","payload":{"upload_id":"u1"}}`)
+	f.Add(`{"id":"m1","payload":1,"payload":2}`)
+	f.Add(`{"id":"m\u0031","payload":"}"}`)
+	f.Add(`{"id":"m1","payload": null }`)
+	f.Fuzz(func(t *testing.T, body string) {
+		id, payload, plain := parsePlain(body)
+		if !plain {
+			return
+		}
+		e, ok := parseEnvelope(body)
+		if !ok || len(e.Metadata) != 0 || e.ID != id || string(e.Payload) != string(payload) {
+			t.Errorf("%q is %q %q the short way, and %v %+v the long one", body, id, payload, ok, e)
+		}
+	})
+}
+
+// TestJobsAreReadTheShortWay: else it would be there for nothing.
+func TestJobsAreReadTheShortWay(t *testing.T) {
+	body, err := encodeBody(message.NewMessage("m1-3", []byte(`{"upload_id":"u1"}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, payload, ok := parsePlain(body); !ok || id != "m1-3" || string(payload) != `{"upload_id":"u1"}` {
+		t.Errorf("%s is %v %q %q", body, ok, id, payload)
+	}
+}
+
 func FuzzEncodeBody(f *testing.F) {
 	f.Add("m1", "key", "value", []byte(`{"a":1}`))
 	f.Add("m1", "", "\uFFFF<&>", []byte{0xff})
