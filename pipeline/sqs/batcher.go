@@ -11,25 +11,32 @@ const (
 	maxBatchBytes   = 256 << 10
 )
 
-// batcher joins items that come one by one or in groups into batches of at most maxBatchEntries items and
-// maxBatchBytes, and has several workers flush them. A batch that is not full waits for more: after a rest for linger,
-// and while items keep coming until spacing after the batch before it.
+// batcher joins items that come one by one into batches of at most maxBatchEntries items and maxBatchBytes, and has
+// several workers flush them. A full batch goes at once, any other when its patience ends.
 type batcher[T any] struct {
-	linger, spacing time.Duration
-	size            func(T) int // bytes; no single item may exceed maxBatchBytes
-	flush           func([]T)
+	patience patience
+	size     func(T) int // bytes; no single item may exceed maxBatchBytes
+	flush    func([]T)
 
-	groups  chan []T
-	workers sync.WaitGroup
+	workers    sync.WaitGroup
+	collecting sync.Mutex    // one worker fills a batch at a time, or each would take a share of what there is
+	collected  time.Time     // when the last batch was; guarded by collecting
+	room       chan struct{} // a place for each item that waits
+	look       chan struct{} // tells the collecting worker of a first item, of a full batch and of the end
 
-	collecting sync.Mutex // one worker fills a batch at a time, or each would take a share of what there is
-	leftover   []T        // what did not fit the last batch; guarded by collecting
-	collected  time.Time  // when the last batch was; guarded by collecting
+	mu      sync.Mutex // guards what follows
+	waiting []T
+	bytes   int       // of what waits
+	latest  time.Time // when the last item came
+	closed  bool
 }
 
 // newBatcher starts a batcher with the given number of workers, each of which calls flush with a batch at a time.
-func newBatcher[T any](workers int, linger, spacing time.Duration, size func(T) int, flush func([]T)) *batcher[T] {
-	b := &batcher[T]{linger: linger, spacing: spacing, size: size, flush: flush, groups: make(chan []T)}
+func newBatcher[T any](workers int, p patience, size func(T) int, flush func([]T)) *batcher[T] {
+	b := &batcher[T]{
+		patience: p, size: size, flush: flush,
+		room: make(chan struct{}, maxBatchEntries), look: make(chan struct{}, 1),
+	}
 	for range workers {
 		b.workers.Go(func() {
 			for batch := b.next(); len(batch) > 0; batch = b.next() {
@@ -40,20 +47,34 @@ func newBatcher[T any](workers int, linger, spacing time.Duration, size func(T) 
 	return b
 }
 
-// add hands items to the workers and reports whether they took them; it blocks while all of them are flushing, and
-// gives up when giveUp is closed. It must not be called after close.
-func (b *batcher[T]) add(giveUp <-chan struct{}, items ...T) bool {
+// add hands an item to the workers and reports whether they will flush it. It blocks while all of them are flushing
+// and a batch waits already, and gives up when giveUp is closed. It must not be called after close.
+func (b *batcher[T]) add(giveUp <-chan struct{}, item T) bool {
 	select {
-	case b.groups <- items:
-		return true
+	case b.room <- struct{}{}:
 	case <-giveUp:
 		return false
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting == nil {
+		b.waiting = make([]T, 0, maxBatchEntries)
+	}
+	b.waiting = append(b.waiting, item)
+	b.bytes += b.size(item)
+	b.latest = time.Now()
+	if len(b.waiting) == 1 || b.full() {
+		tell(b.look)
+	}
+	return true
 }
 
 // close returns when everything added has been flushed.
 func (b *batcher[T]) close() {
-	close(b.groups)
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	tell(b.look)
 	b.workers.Wait()
 }
 
@@ -61,32 +82,45 @@ func (b *batcher[T]) close() {
 func (b *batcher[T]) next() []T {
 	b.collecting.Lock()
 	defer b.collecting.Unlock()
-	defer func() { b.collected = time.Now() }()
-	if len(b.leftover) == 0 {
-		b.leftover = <-b.groups
+	for b.idle() {
+		<-b.look
 	}
-	linger := time.NewTimer(max(b.linger, b.spacing-time.Since(b.collected)))
-	defer linger.Stop()
-	batch, bytes := make([]T, 0, maxBatchEntries), 0
-	for {
-		for len(b.leftover) > 0 {
-			bytes += b.size(b.leftover[0])
-			if len(batch) == maxBatchEntries || bytes > maxBatchBytes {
-				return batch
-			}
-			batch, b.leftover = append(batch, b.leftover[0]), b.leftover[1:]
+	b.patience.await(time.Since(b.collected) > b.patience.quiet, b.look, nil, func() gathered {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return gathered{enough: b.full() || b.closed, latest: b.latest}
+	})
+	b.collected = time.Now()
+	return b.take()
+}
+
+// idle reports whether nothing waits, but more may come.
+func (b *batcher[T]) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting) == 0 && !b.closed
+}
+
+// full reports whether what waits is a batch that nothing more fits into. The caller holds mu.
+func (b *batcher[T]) full() bool {
+	return len(b.waiting) >= maxBatchEntries || b.bytes >= maxBatchBytes
+}
+
+// take removes the largest batch from what waits.
+func (b *batcher[T]) take() []T {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, bytes := 0, 0
+	for ; n < min(len(b.waiting), maxBatchEntries); n++ {
+		size := b.size(b.waiting[n])
+		if bytes+size > maxBatchBytes {
+			break
 		}
-		if len(batch) == maxBatchEntries {
-			return batch
-		}
-		select {
-		case group, open := <-b.groups:
-			if !open {
-				return batch
-			}
-			b.leftover = group
-		case <-linger.C:
-			return batch
-		}
+		bytes += size
+		<-b.room
 	}
+	batch := b.waiting[:n:n]
+	b.waiting = append([]T(nil), b.waiting[n:]...)
+	b.bytes -= bytes
+	return batch
 }

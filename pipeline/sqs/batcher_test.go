@@ -20,33 +20,29 @@ func (f *flushed) flush(batch []int) {
 	f.batches = append(f.batches, batch)
 }
 
-func (f *flushed) batcher(workers int, linger time.Duration) *batcher[int] {
-	return newBatcher(workers, linger, 0, func(i int) int { return i }, f.flush)
-}
+// forever is the patience that only a full batch and the end can end.
+var forever = patience{lone: time.Hour, quiet: time.Hour, most: time.Hour}
 
 func TestBatchesKeepToTheLimits(t *testing.T) {
 	const most = maxBatchBytes
 	for name, test := range map[string]struct {
-		groups [][]int
-		want   []int // lengths of the batches
+		items []int
+		want  []int // lengths of the batches
 	}{
-		"one":                {[][]int{{1}}, []int{1}},
-		"a full batch":       {[][]int{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, []int{10}},
-		"one too many":       {[][]int{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, []int{10, 1}},
-		"groups joined":      {[][]int{{1, 1, 1}, {1, 1, 1, 1}, {1, 1}}, []int{9}},
-		"a group split":      {[][]int{{1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1}}, []int{10, 2}},
-		"all the bytes":      {[][]int{{most - 1, 1}}, []int{2}},
-		"a byte too many":    {[][]int{{most - 1, 2}}, []int{1, 1}},
-		"largest ones":       {[][]int{{most, most}, {most}}, []int{1, 1, 1}},
-		"small after large":  {[][]int{{most, 1, 1}}, []int{1, 2}},
-		"nothing was added":  {nil, nil},
-		"a group of nothing": {[][]int{{}, {1}}, []int{1}},
+		"one":               {[]int{1}, []int{1}},
+		"a full batch":      {[]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, []int{10}},
+		"one too many":      {[]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, []int{10, 1}},
+		"all the bytes":     {[]int{most - 1, 1}, []int{2}},
+		"a byte too many":   {[]int{most - 1, 2}, []int{1, 1}},
+		"largest ones":      {[]int{most, most, most}, []int{1, 1, 1}},
+		"small after large": {[]int{most, 1, 1}, []int{1, 2}},
+		"nothing was added": {nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var f flushed
-			b := f.batcher(1, time.Hour)
-			for _, group := range test.groups {
-				if !b.add(nil, group...) {
+			b := newBatcher(1, forever, func(i int) int { return i }, f.flush)
+			for _, item := range test.items {
+				if !b.add(nil, item) {
 					t.Fatal("not taken")
 				}
 			}
@@ -58,66 +54,69 @@ func TestBatchesKeepToTheLimits(t *testing.T) {
 			if !slices.Equal(lengths, test.want) {
 				t.Errorf("batches of %v, want %v", lengths, test.want)
 			}
-			if all := slices.Concat(test.groups...); !slices.Equal(slices.Concat(f.batches...), all) {
-				t.Errorf("batches %v are not what was added, %v", f.batches, all)
+			if !slices.Equal(slices.Concat(f.batches...), test.items) {
+				t.Errorf("batches %v are not what was added, %v", f.batches, test.items)
 			}
 		})
 	}
 }
 
-func TestLoneItemIsFlushedAfterItsLinger(t *testing.T) {
-	done := make(chan []int)
-	b := newBatcher(1, time.Millisecond, time.Hour, func(int) int { return 0 }, func(batch []int) { done <- batch })
-	b.add(nil, 7)
-	if batch := <-done; !slices.Equal(batch, []int{7}) {
-		t.Errorf("flushed %v", batch)
+// TestBatchesWaitForCompany: a lone item hardly waits, those that follow each other closely do until no more come or
+// for as long as the first of them can stand, and what fills a batch goes at once.
+func TestBatchesWaitForCompany(t *testing.T) {
+	p := patience{lone: 2 * time.Millisecond, quiet: 20 * time.Millisecond, most: 100 * time.Millisecond}
+	for name, test := range map[string]struct {
+		after []time.Duration // when each item comes, counted from the one before
+		want  [][]int
+		at    time.Duration // when the last batch goes, counted from the last item
+	}{
+		"after a rest":          {[]time.Duration{time.Second}, [][]int{{0}}, p.lone},
+		"two after a rest":      {[]time.Duration{time.Second, p.lone / 2}, [][]int{{0, 1}}, p.lone / 2},
+		"rest after rest":       {[]time.Duration{time.Second, time.Second}, [][]int{{0}, {1}}, p.lone},
+		"closely":               {[]time.Duration{time.Second, p.quiet / 2, p.quiet / 2}, [][]int{{0}, {1, 2}}, p.quiet},
+		"closely for too long":  {[]time.Duration{time.Second, 15e6, 15e6, 15e6, 15e6, 15e6, 15e6, 15e6}, [][]int{{0}, {1, 2, 3, 4, 5, 6, 7}}, 10 * time.Millisecond},
+		"many at the same time": {make([]time.Duration, 10), [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var f flushed
+				var last time.Time
+				b := newBatcher(1, p, weightless[int], func(batch []int) {
+					f.flush(batch)
+					last = time.Now()
+				})
+				for item, after := range test.after {
+					time.Sleep(after)
+					b.add(nil, item)
+				}
+				began := time.Now()
+				time.Sleep(time.Minute)
+				b.close()
+				if !slices.EqualFunc(f.batches, test.want, slices.Equal) || last.Sub(began) != test.at {
+					t.Errorf("flushed %v, the last after %s; want %v and %s", f.batches, last.Sub(began), test.want, test.at)
+				}
+			})
+		})
 	}
-	b.close()
-}
-
-// TestBusyBatcherFillsItsBatches: what follows a batch closely waits for company, and what fills a batch goes at once.
-func TestBusyBatcherFillsItsBatches(t *testing.T) {
-	const linger, spacing = time.Millisecond, time.Second
-	synctest.Test(t, func(t *testing.T) {
-		done := make(chan []int)
-		b := newBatcher(1, linger, spacing, func(int) int { return 0 }, func(batch []int) { done <- batch })
-		began := time.Now()
-		expect := func(want []int, at time.Duration) {
-			t.Helper()
-			if batch := <-done; !slices.Equal(batch, want) || time.Since(began) != at {
-				t.Errorf("flushed %v at %s, want %v at %s", batch, time.Since(began), want, at)
-			}
-		}
-		b.add(nil, 1)
-		expect([]int{1}, linger)
-		b.add(nil, 2)
-		time.Sleep(spacing / 2)
-		b.add(nil, 3)
-		expect([]int{2, 3}, linger+spacing)
-		full := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
-		b.add(nil, full...)
-		expect(full, linger+spacing)
-		b.close()
-	})
 }
 
 func TestWorkersFlushSideBySide(t *testing.T) {
 	const workers = 3
 	var together sync.WaitGroup
 	together.Add(workers)
-	b := newBatcher(workers, 0, 0, func(int) int { return 0 }, func([]int) {
+	b := newBatcher(workers, forever, weightless[int], func([]int) {
 		together.Done()
 		together.Wait() // returns only when all workers are here
 	})
-	for range workers {
-		b.add(nil, make([]int, maxBatchEntries)...)
+	for item := range workers * maxBatchEntries {
+		b.add(nil, item)
 	}
 	b.close()
 }
 
 func TestAddGivesUp(t *testing.T) {
 	hold, giveUp := make(chan struct{}), make(chan struct{})
-	b := newBatcher(1, 0, 0, func(int) int { return 0 }, func([]int) { <-hold })
+	b := newBatcher(1, patience{}, weightless[int], func([]int) { <-hold })
 	b.add(nil, 1)
 	close(giveUp)
 	for b.add(giveUp, 2) { // until the only worker is busy with what it has

@@ -136,23 +136,23 @@ func TestIdleSubscriptionEndsAtOnce(t *testing.T) {
 func TestShutdownEndsThoughSQSDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	b.config.Slots = 100
+	b.config.Slots = 300
 	b.config.VisibilityTimeout = time.Minute
 	b.config.DrainGrace = 0
 	b.requests.on("DeleteMessageBatch", func(r *http.Request, _ int, _ awssqs.HTTPClient) (*http.Response, error) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	})
-	b.publish(100) // ten full batches: more than there are flushers
+	b.publish(300) // thirty full batches: more than there are flushers
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	messages := b.subscribe(ctx)
-	for range 100 {
+	for range 300 {
 		b.next(messages).Ack()
 	}
 	cancel()
 	b.ended(messages)
-	if n := b.logs.count("message will be delivered again"); n != 100 {
-		t.Errorf("%d of 100 failed acks logged", n)
+	if n := b.logs.count("message will be delivered again"); n != 300 {
+		t.Errorf("%d of 300 failed acks logged", n)
 	}
 }

@@ -14,15 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-const (
-	// sendLinger is how long a message waits for others to share its request, and sendSpacing how far apart requests
-	// to a queue are that are not full. A lone message is hardly delayed; a busy sender, whose requests cost more than
-	// its messages' haste, fills them.
-	sendLinger  = 2 * time.Millisecond
-	sendSpacing = 20 * time.Millisecond
-	// sendTimeout is how long a batch may take, attempts included.
-	sendTimeout = 30 * time.Second
-)
+// sendPatience is how long a message waits for others to the same queue. Its sender waits as long, and so does the
+// message in whose handler it is.
+var sendPatience = patience{lone: 2 * time.Millisecond, quiet: 20 * time.Millisecond, most: 100 * time.Millisecond}
+
+// sendTimeout is how long a batch may take, attempts included.
+const sendTimeout = 30 * time.Second
 
 // ErrTooLarge is the cause when a message's body is more than SQS takes, 256 KiB.
 var ErrTooLarge = errors.New("message exceeds 256 KiB")
@@ -99,11 +96,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		}
 	}
 	if len(fit) > 0 {
-		if err := p.hand(messages[0].Context(), topic, fit); err != nil {
-			for _, out := range fit {
-				out.sent <- err
-			}
-		}
+		p.hand(messages[0].Context(), topic, fit)
 	}
 	return collect(topic, messages, results)
 }
@@ -128,25 +121,29 @@ func collect(topic string, messages []*message.Message, results []chan error) er
 	return nil
 }
 
-// hand waits until the topic's sender takes outs.
-func (p *Publisher) hand(ctx context.Context, topic string, outs []outgoing) error {
-	url, err := p.queues.URL(ctx, topic)
+// hand waits until the topic's sender takes outs, and tells those that it does not take.
+func (p *Publisher) hand(ctx context.Context, topic string, outs []outgoing) {
+	sender, err := p.sender(ctx, topic)
 	if err != nil {
-		return err
-	}
-	sender, err := p.sender(topic, url) //nolint:contextcheck // it sends for many callers, and outlives each
-	if err != nil {
-		return err
+		for _, out := range outs {
+			out.sent <- err
+		}
+		return
 	}
 	defer p.handing.Done()
-	if !sender.add(ctx.Done(), outs...) {
-		return context.Cause(ctx)
+	for _, out := range outs {
+		if !sender.add(ctx.Done(), out) {
+			out.sent <- context.Cause(ctx)
+		}
 	}
-	return nil
 }
 
 // sender returns the topic's sender, which stays open until the caller says p.handing.Done.
-func (p *Publisher) sender(topic, url string) (*batcher[outgoing], error) {
+func (p *Publisher) sender(ctx context.Context, topic string) (*batcher[outgoing], error) {
+	url, err := p.queues.URL(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -154,7 +151,8 @@ func (p *Publisher) sender(topic, url string) (*batcher[outgoing], error) {
 	}
 	sender, started := p.senders[topic]
 	if !started {
-		sender = newBatcher(flushers, sendLinger, sendSpacing, outgoing.size, func(batch []outgoing) { p.send(topic, url, batch) })
+		//nolint:contextcheck // it sends for many callers, and outlives each
+		sender = newBatcher(flushers, sendPatience, outgoing.size, func(batch []outgoing) { p.send(topic, url, batch) })
 		p.senders[topic] = sender
 	}
 	p.handing.Add(1)

@@ -179,7 +179,7 @@ func TestPublishEndsWithTheMessagesContext(t *testing.T) {
 // TestCloseWaitsForPublishes closes a publisher while more calls wait for a sender than there are.
 func TestCloseWaitsForPublishes(t *testing.T) {
 	t.Parallel()
-	const calls, each = 20, 10
+	const senders, calls, each = 16, 30, 10
 	b := newBundle(t)
 	release := make(chan struct{})
 	b.requests.on("SendMessageBatch", func(r *http.Request, _ int, next awssqs.HTTPClient) (*http.Response, error) {
@@ -203,7 +203,7 @@ func TestCloseWaitsForPublishes(t *testing.T) {
 			}
 		})
 	}
-	b.eventually("all senders busy", func() bool { return b.requests.count("SendMessageBatch") == 8 })
+	b.eventually("all senders busy", func() bool { return b.requests.count("SendMessageBatch") == senders })
 	closed := make(chan error, 1)
 	go func() { closed <- publisher.Close() }()
 	b.eventually("closed to new messages", func() bool {
@@ -216,7 +216,7 @@ func TestCloseWaitsForPublishes(t *testing.T) {
 		t.Error(err)
 	}
 	publishing.Wait()
-	if visible, _ := b.Depth(topic); visible < sent.Load() || sent.Load() < 8*each {
+	if visible, _ := b.Depth(topic); visible < sent.Load() || sent.Load() < senders*each {
 		t.Errorf("%d messages in the queue, %d sent", visible, sent.Load())
 	}
 }

@@ -13,8 +13,10 @@ const (
 	// pollWait is how long a ReceiveMessage waits for a first message, SQS's maximum.
 	pollWait = 20 * time.Second
 	// pollSpacing is how far apart the polls of a receiver are when they bring less than it has slots for: what comes in
-	// between shares the next one. A queue at rest is always being polled, and a full one without a pause.
-	pollSpacing = 20 * time.Millisecond
+	// between shares the next one. While they bring less than half of that and messages keep coming, it grows up to
+	// pollSpacingLimit. A queue at rest is always being polled, and a full one without a pause.
+	pollSpacing      = 20 * time.Millisecond
+	pollSpacingLimit = 100 * time.Millisecond
 	// pollGrace is how long a ReceiveMessage may go on once receiving has to stop. Its answer may be on the way already,
 	// and messages in an answer that nobody reads are out of sight until their visibility timeout.
 	pollGrace = 250 * time.Millisecond
@@ -25,7 +27,7 @@ const (
 
 // addReceiver starts another receiver if there are fewer than one for every ten slots.
 func (s *subscription) addReceiver(ctx context.Context) {
-	most := int32((s.config.Slots + maxBatchEntries - 1) / maxBatchEntries)
+	most := int32(max(1, s.config.Slots/maxBatchEntries))
 	if s.polling.Add(1) > most {
 		s.polling.Add(-1)
 		return
@@ -42,25 +44,31 @@ func (s *subscription) dropReceiver() bool {
 	return false
 }
 
-// receive takes slots, polls and starts a handler for each message, again and again until ctx ends. A full answer
-// tells of more in the queue and calls another receiver up; one that is mostly empty, or an error, sends all but one
-// home.
+// receive takes slots, polls and hands each message over, again and again until ctx ends. A full batch tells of more
+// in the queue and calls another receiver up if there are slots for it. A mostly empty answer, an error, or too few
+// slots, with which it would only break a batch that another one could take whole, send all but one home.
 func (s *subscription) receive(ctx context.Context) {
+	spacing := pollSpacing
 	for failures := 0; ; {
 		open, ok := s.gate.pass(ctx)
 		if !ok || ctx.Err() != nil {
 			return
 		}
-		taken := s.slots.take(open, maxBatchEntries)
+		taken := s.slots.take(open)
 		if taken == 0 {
 			continue
+		}
+		if taken < s.slots.enough && s.dropReceiver() {
+			s.slots.give(taken)
+			return
 		}
 		began := time.Now()
 		received, err := s.poll(open, taken)
 		s.slots.give(taken - len(received))
-		for _, m := range received {
-			s.accept(open, m)
+		if len(received) == maxBatchEntries && s.slots.plenty() {
+			s.addReceiver(ctx)
 		}
+		s.accept(open, received)
 		switch {
 		case open.Err() != nil:
 		case err != nil:
@@ -72,14 +80,27 @@ func (s *subscription) receive(ctx context.Context) {
 		default:
 			failures = 0
 			if len(received) == taken {
-				s.addReceiver(ctx)
 				continue
 			}
 			if 2*len(received) < taken && s.dropReceiver() {
 				return
 			}
-			sleep(open, pollSpacing-time.Since(began))
+			spacing = nextSpacing(spacing, taken, len(received), time.Since(began))
+			sleep(open, spacing-time.Since(began))
 		}
+	}
+}
+
+// nextSpacing is how far from the beginning of the last poll the next one is, after a poll that had slots for more
+// than the messages it received and took so long.
+func nextSpacing(spacing time.Duration, slots, received int, took time.Duration) time.Duration {
+	switch {
+	case took > spacing:
+		return pollSpacing // it had to wait
+	case 2*received < slots:
+		return min(2*spacing, pollSpacingLimit)
+	default:
+		return spacing
 	}
 }
 
@@ -106,14 +127,24 @@ func (s *subscription) poll(ctx context.Context, limit int) ([]types.Message, er
 	return output.Messages, nil
 }
 
-// accept takes a lease on a received message, for which there is a slot, and has it handled, or given back if open
-// has ended.
-func (s *subscription) accept(open context.Context, received types.Message) {
-	msg := decodeBody(aws.ToString(received.Body), aws.ToString(received.MessageId))
-	describe(msg, received)
-	l := newLease(context.WithoutCancel(open), msg, aws.ToString(received.ReceiptHandle), s.config.VisibilityTimeout, s.expire)
-	s.leases.add(l)
-	s.handlers.Go(func() { s.handle(open, l) })
+// accept takes leases on received messages, for which there are slots, and hands them over, or gives them back if open
+// ends before someone takes them.
+func (s *subscription) accept(open context.Context, received []types.Message) {
+	lifetime := context.WithoutCancel(open)
+	leases := make([]*lease, len(received))
+	for i, m := range received {
+		leases[i] = newLease(lifetime, Decode(m), aws.ToString(m.ReceiptHandle), s.config.VisibilityTimeout, s.expire)
+		s.leases.add(leases[i])
+	}
+	s.inFlight.Add(float64(len(leases)))
+	for _, l := range leases {
+		if s.handOver(open, l) {
+			s.handlers.Go(func() { s.handle(l) })
+		} else {
+			s.release(l)
+			s.letGo()
+		}
+	}
 }
 
 func (s *subscription) expire(l *lease) { s.lose(l, "visibility timeout passed without a heartbeat") }

@@ -12,13 +12,14 @@ import (
 
 const (
 	// flushers is how many requests of a kind are on their way at once, for each topic.
-	flushers = 8
-	// settleLinger is how long an ack or nack may wait for others to share its request. Nobody waits for it, and the
-	// message is out of sight for much longer.
-	settleLinger = 100 * time.Millisecond
-	// settleTimeout is how long a batch of them may take, attempts included.
+	flushers = 16
+	// settleTimeout is how long a batch of acks or nacks may take, attempts included.
 	settleTimeout = 30 * time.Second
 )
+
+// settlePatience is how long an ack or nack may wait for others. Nobody waits for it, and the message is out of sight
+// for much longer.
+var settlePatience = patience{lone: 100 * time.Millisecond, quiet: 100 * time.Millisecond, most: 100 * time.Millisecond}
 
 // errNotFlushed is the result of an ack or nack for which shutdown left no time.
 var errNotFlushed = errors.New("shut down before it could be sent")
@@ -33,8 +34,8 @@ type returned struct {
 // startSettling starts to send acks and nacks, which it can until ctx ends.
 func (s *subscription) startSettling(ctx context.Context) {
 	s.settlingEnded = ctx.Done()
-	s.acks = newBatcher(flushers, settleLinger, 0, weightless[*lease], func(batch []*lease) { s.flushAcks(ctx, batch) })
-	s.nacks = newBatcher(flushers, settleLinger, 0, weightless[returned], func(batch []returned) { s.flushNacks(ctx, batch) })
+	s.acks = newBatcher(flushers, settlePatience, weightless[*lease], func(batch []*lease) { s.flushAcks(ctx, batch) })
+	s.nacks = newBatcher(flushers, settlePatience, weightless[returned], func(batch []returned) { s.flushNacks(ctx, batch) })
 }
 
 // stopSettling returns when all that was added has been sent.

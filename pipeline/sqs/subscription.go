@@ -9,6 +9,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // flushTimeout is how long the last acks and nacks may take once the grace of the handlers has ended.
@@ -22,6 +23,8 @@ type subscription struct {
 	config  SubscriberConfig
 	metrics *Metrics
 	logger  *slog.Logger
+
+	inFlight prometheus.Gauge
 
 	out    chan *message.Message
 	slots  *slots
@@ -48,6 +51,7 @@ func newSubscription(s *Subscriber, topic, url string) *subscription {
 		config:     s.config,
 		metrics:    s.metrics,
 		logger:     logger,
+		inFlight:   s.metrics.inFlight.WithLabelValues(topic),
 		out:        make(chan *message.Message),
 		slots:      newSlots(s.config.Slots),
 		gate:       newGate(s.config.Gate, s.metrics.paused.WithLabelValues(topic), logger),
@@ -79,18 +83,9 @@ func (s *subscription) run(ctx context.Context) {
 	background.Wait()
 }
 
-// handle sees one message through: it hands it over unless ctx has ended, waits for the handler's verdict and passes
-// that on.
-func (s *subscription) handle(ctx context.Context, l *lease) {
-	defer s.slots.give(1)
-	inFlight := s.metrics.inFlight.WithLabelValues(s.topic)
-	inFlight.Inc()
-	defer inFlight.Dec()
-
-	if ctx.Err() != nil || !s.handOver(ctx, l) {
-		s.release(l)
-		return
-	}
+// handle waits for the verdict of the handler that took the message, and passes that on.
+func (s *subscription) handle(l *lease) {
+	defer s.letGo()
 	// A handler whose lease is lost keeps its slot until it returns: it is still at work.
 	select {
 	case <-l.msg.Acked():
@@ -102,8 +97,17 @@ func (s *subscription) handle(ctx context.Context, l *lease) {
 	}
 }
 
+// letGo is the end of a message here.
+func (s *subscription) letGo() {
+	s.inFlight.Dec()
+	s.slots.give(1)
+}
+
 // handOver reports whether someone took the message before ctx or its lease ended.
 func (s *subscription) handOver(ctx context.Context, l *lease) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	select {
 	case s.out <- l.msg:
 		return true
