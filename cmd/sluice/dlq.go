@@ -77,6 +77,15 @@ type dlqListCommand struct {
 	Backends letterBackends `embed:""`
 }
 
+// Validate reports every mistake at once. kong asks it before the backends, whose mistakes it would report alone.
+func (c *dlqListCommand) Validate() error {
+	err := c.Backends.Validate()
+	if c.Peek < 0 {
+		err = errors.Join(fmt.Errorf("peek: %d is negative", c.Peek), err)
+	}
+	return err
+}
+
 // Run shows all queues. It fails when one could not be looked into, after it has shown the others.
 func (c *dlqListCommand) Run(ctx context.Context, k *kong.Context) error {
 	office, err := c.Backends.open(ctx)

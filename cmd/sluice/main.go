@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -29,11 +30,15 @@ type program struct {
 	LogLevel  slog.Level `predictor:"level" help:"Least severe events to log: debug, info, warn or error." default:"info"`
 	LogFormat string     `help:"How to log: ${enum}." enum:"text,json" default:"text"`
 
+	Version kong.VersionFlag `env:"-" help:"Print the version, and do nothing else."`
+
 	API     apiCommand     `cmd:"" name:"api" help:"Serve the upload API."`
 	Worker  workerCommand  `cmd:"" help:"Run stages of the pipeline."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date."`
 	Upload  uploadCmd      `cmd:"" help:"Upload files and wait until they are ready."`
 	Status  statusCmd      `cmd:"" help:"Show how far an upload has come."`
+	List    listCmd        `cmd:"" help:"List your uploads, the newest first."`
+	Delete  deleteCmd      `cmd:"" help:"Cancel uploads, or remove files from everywhere."`
 	DLQ     dlqCommand     `cmd:"" name:"dlq" help:"Look after the dead-letter queues."`
 	Saga    sagaCommand    `cmd:"" help:"Look at and move single uploads, whoever owns them."`
 	APIKey  apiKeyCommand  `cmd:"" name:"apikey" help:"Make, list and revoke keys for programs that call the API."`
@@ -61,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Name("sluice"),
 		kong.Description("The upload backend that lets through only what should pass."),
 		kong.PostBuild(nameVariables),
-		kong.Vars{"stages": strings.Join(pipeline.Stages(), ",")},
+		kong.Vars{"stages": strings.Join(pipeline.Stages(), ","), "version": version()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(c int) { code = c }),
@@ -76,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	command, err := parser.Parse(args)
-	if code >= 0 { // --help has done its work
+	if code >= 0 { // --help or --version has done its work
 		return code
 	}
 	if err != nil {
@@ -93,6 +98,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return complain(stderr, err, exitFailed)
 	}
 	return 0
+}
+
+// version is that of the module, and of the commit where Go knows it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
 }
 
 // nameVariables gives every flag that names no environment variable its own: --s3-endpoint is SLUICE_S3_ENDPOINT.

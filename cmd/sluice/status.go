@@ -8,15 +8,25 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/uuid"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
 
 type statusCmd struct {
-	ID     string `arg:"" name:"id" help:"The upload's id."`
-	JSON   bool   `help:"Print the JSON object that GET /v1/uploads/{id} answers."`
-	Wait   bool   `help:"Wait for the outcome; the exit status is 0 only when it is ready."`
-	Remote remote `embed:""`
+	ID      uuid.UUID     `arg:"" name:"id" help:"The upload's id."`
+	JSON    bool          `help:"Print the JSON object that GET /v1/uploads/{id} answers."`
+	Wait    bool          `help:"Wait for the outcome; the exit status is 0 only when it is ready."`
+	Timeout time.Duration `env:"-" help:"How long to wait, such as 90s, 30m or 2h; 0 for as long as it takes."`
+	Remote  remote        `embed:""`
+}
+
+// Validate reports a time that cannot be waited.
+func (c *statusCmd) Validate() error {
+	if c.Timeout < 0 {
+		return fmt.Errorf("timeout: %s is negative", c.Timeout)
+	}
+	return nil
 }
 
 // Run shows the upload.
@@ -25,13 +35,18 @@ func (c *statusCmd) Run(ctx context.Context, k *kong.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := api.Get(ctx, c.ID)
+	u, err := api.Get(ctx, c.ID.String())
 	if err != nil {
 		return err
 	}
 	if c.Wait && !u.Settled() {
+		waiting, cancel := ctx, context.CancelFunc(func() {})
+		if c.Timeout > 0 {
+			waiting, cancel = context.WithTimeoutCause(ctx, c.Timeout, errNoOutcome)
+		}
+		defer cancel()
 		shown := newDisplay(k.Stderr, false).track(0, u.Filename, u.Size)
-		if u, err = api.Wait(ctx, c.ID, shown.changed); err != nil {
+		if u, err = api.Wait(waiting, u.ID, shown.changed); err != nil {
 			return err
 		}
 	}

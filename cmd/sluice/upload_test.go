@@ -57,7 +57,10 @@ func startAPI(t *testing.T, around ...func(s3 http.Handler) http.Handler) (base,
 		Store: store, Changes: changes, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		Cancel: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
 			to := sagas.Aborted
-			if u.State == sagas.Ready {
+			switch u.State {
+			case sagas.Aborted, sagas.Deleted:
+				return u, nil
+			case sagas.Ready:
 				to = sagas.Deleted
 			}
 			return store.Advance(ctx, sagas.Change{ID: u.ID, Stage: "test", From: u.State, To: to, StartedAt: u.ReadAt})

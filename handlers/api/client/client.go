@@ -163,8 +163,17 @@ func retry[T any](ctx context.Context, tries uint, operation func() (T, error)) 
 		case err != nil && (!temporary(err) || ctx.Err() != nil):
 			err = backoff.Permanent(err)
 		case errors.As(err, &e) && e.retryAfter > 0:
-			err = errors.Join(err, &backoff.RetryAfterError{Duration: e.retryAfter})
+			err = &postponed{err, &backoff.RetryAfterError{Duration: e.retryAfter}}
 		}
 		return v, err
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries), backoff.WithMaxElapsedTime(0))
 }
+
+// postponed is an error with the time until the next try, which is nobody's business but retry's.
+type postponed struct {
+	error
+	until *backoff.RetryAfterError
+}
+
+// Unwrap returns both.
+func (p *postponed) Unwrap() []error { return []error{p.error, p.until} }
