@@ -56,11 +56,11 @@ func startAPI(t *testing.T, around ...func(s3 http.Handler) http.Handler) (base,
 	}, api.Deps{
 		Store: store, Changes: changes, Objects: objects, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		Cancel: func(ctx context.Context, u sagas.Upload) (sagas.Upload, error) {
-			to := sagas.Aborted
-			switch u.State {
-			case sagas.Aborted, sagas.Deleted:
+			if u.State == sagas.Aborted || u.State == sagas.Deleted {
 				return u, nil
-			case sagas.Ready:
+			}
+			to := sagas.Aborted
+			if u.State == sagas.Ready {
 				to = sagas.Deleted
 			}
 			return store.Advance(ctx, sagas.Change{ID: u.ID, Stage: "test", From: u.State, To: to, StartedAt: u.ReadAt})
