@@ -32,6 +32,7 @@ type Beginning struct {
 	Metadata map[string]string
 	Lifetime time.Duration // from now until it expires if nothing arrives
 	Quota    Quota         // what the tenant may have in flight, this upload included
+	Pass     string        // id of the pass that it is begun with, and counted on; empty: without one
 
 	// Multipart is the plan of MethodMultipart, as yet without an UploadID; zero otherwise.
 	Multipart Multipart
@@ -40,20 +41,20 @@ type Beginning struct {
 // matches reports whether u is what b began.
 func (b Beginning) matches(u Upload) bool {
 	return u.ID == b.ID && u.Owner == b.Owner && u.Method == b.Method && u.Filename == b.Filename &&
-		u.Bucket == b.Bucket && u.Key == b.Key && maps.Equal(u.Metadata, b.Metadata) &&
+		u.Bucket == b.Bucket && u.Key == b.Key && u.Pass == b.Pass && maps.Equal(u.Metadata, b.Metadata) &&
 		u.Declared.Type == b.Declared.Type && u.Declared.Size == b.Declared.Size &&
 		bytes.Equal(u.Declared.SHA256, b.Declared.SHA256) && u.Multipart == b.Multipart
 }
 
-// Begin writes the saga and the first row of its history in one statement, or returns ErrTooManyInFlight. Uploads
-// without a quota that begin while others are being written share a statement. When the connection is lost before the
+// Begin writes the saga and the first row of its history in one statement, or returns ErrTooManyInFlight or
+// ErrPassSpent. Uploads without a quota and a pass that begin while others are being written share a statement. When the connection is lost before the
 // reply comes, it finds out whether the statement was committed. An upload whose caller leaves may begin all the same.
 func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 	if b.Metadata == nil {
 		b.Metadata = map[string]string{}
 	}
 	write := s.begins.write
-	if b.Quota != (Quota{}) {
+	if b.Quota != (Quota{}) || b.Pass != "" {
 		write = s.beginWithin
 	}
 	u, err := retry(ctx, func(unsure bool) (Upload, error) {
@@ -168,7 +169,7 @@ func insert(ctx context.Context, q querier, beginnings []Beginning, worker strin
 func (b Beginning) upload(created, expires, read time.Time) Upload {
 	return Upload{
 		ID: b.ID, Owner: b.Owner, State: Initiated, Version: 1, Method: b.Method, Filename: b.Filename, Bucket: b.Bucket, Key: b.Key,
-		Declared: b.Declared, Multipart: b.Multipart, Variants: []Variant{}, Metadata: b.Metadata,
+		Declared: b.Declared, Multipart: b.Multipart, Variants: []Variant{}, Metadata: b.Metadata, Pass: b.Pass,
 		CreatedAt: created, UpdatedAt: created, ExpiresAt: expires, ReadAt: read,
 	}
 }
@@ -179,7 +180,7 @@ func beginArgs(beginnings []Beginning) (pgx.NamedArgs, error) {
 	text := func() []string { return make([]string, 0, n) }
 	ids, tenants, owners, methods, filenames, buckets, keys, types, metadata := text(), text(), text(), text(), text(), text(), text(), text(), text()
 	sizes, partSizes, partCounts := make([]*int64, n), make([]*int64, n), make([]*int, n)
-	sums, partSums, lifetimes := make([][]byte, n), make([]bool, n), make([]int64, n)
+	sums, partSums, passes, lifetimes := make([][]byte, n), make([]bool, n), make([]*string, n), make([]int64, n)
 	for i, b := range beginnings {
 		notes, err := jsonText(b.Metadata)
 		if err != nil {
@@ -191,11 +192,11 @@ func beginArgs(beginnings []Beginning) (pgx.NamedArgs, error) {
 		buckets, keys, types = append(buckets, b.Bucket), append(keys, b.Key), append(types, b.Declared.Type)
 		sizes[i], sums[i] = nullable(b.Declared.Size), b.Declared.SHA256
 		partSizes[i], partCounts[i], partSums[i] = nullable(b.Multipart.PartSize), nullable(b.Multipart.PartCount), b.Multipart.SHA256
-		lifetimes[i] = b.Lifetime.Microseconds()
+		passes[i], lifetimes[i] = nullable(b.Pass), b.Lifetime.Microseconds()
 	}
 	return pgx.NamedArgs{
 		"ids": ids, "tenants": tenants, "owners": owners, "methods": methods, "filenames": filenames, "buckets": buckets, "keys": keys,
 		"types": types, "sizes": sizes, "sums": sums, "part_sizes": partSizes, "part_counts": partCounts, "part_sums": partSums,
-		"metadata": metadata, "lifetimes": lifetimes,
+		"metadata": metadata, "passes": passes, "lifetimes": lifetimes,
 	}, nil
 }

@@ -31,26 +31,38 @@ SELECT count(*), coalesce(sum(greatest(declared_size, observed_size)), 0)::bigin
 WHERE tenant = @tenant AND state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') AND id <> @id`
 )
 
-// beginWithin writes an upload, if its quota allows it.
+// beginWithin writes an upload, if its quota and its pass allow it.
 func (s *Store) beginWithin(ctx context.Context, b Beginning) (Upload, error) {
 	return inTime(ctx, s.pool, func(ctx context.Context) (u Upload, err error) {
 		err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-			args := pgx.NamedArgs{"id": b.ID, "tenant": b.Owner.Tenant}
-			if _, err := tx.Exec(ctx, lockTenantSQL, args); err != nil {
-				return err
+			if b.Quota != (Quota{}) {
+				if err := b.withinQuota(ctx, tx); err != nil {
+					return err
+				}
 			}
-			var used Quota
-			if err := tx.QueryRow(ctx, inFlightSQL, args).Scan(&used.Files, &used.Bytes); err != nil {
-				return err
-			}
-			if err := b.Quota.check(used, b.Declared.Size); err != nil {
-				return err
+			if b.Pass != "" {
+				if err := b.spend(ctx, tx); err != nil {
+					return err
+				}
 			}
 			u, err = insertOne(ctx, tx, b, s.worker)
 			return err
 		})
 		return u, err
 	})
+}
+
+// withinQuota waits for the tenant's other beginnings, and says whether there is room for this one.
+func (b Beginning) withinQuota(ctx context.Context, tx pgx.Tx) error {
+	args := pgx.NamedArgs{"id": b.ID, "tenant": b.Owner.Tenant}
+	if _, err := tx.Exec(ctx, lockTenantSQL, args); err != nil {
+		return err
+	}
+	var used Quota
+	if err := tx.QueryRow(ctx, inFlightSQL, args).Scan(&used.Files, &used.Bytes); err != nil {
+		return err
+	}
+	return b.Quota.check(used, b.Declared.Size)
 }
 
 // check says whether there is room for one more file of size bytes.

@@ -10,7 +10,7 @@ const uploadColumns = `id, tenant, owner, state, version, method, filename, buck
 	coalesce(observed_type, ''), coalesce(observed_size, 0), observed_sha256,
 	coalesce(multipart_id, ''), coalesce(part_size, 0), coalesce(part_count, 0), part_sha256,
 	coalesce(etag, ''), coalesce(version_id, ''), coalesce(width, 0), coalesce(height, 0), variants,
-	coalesce(reason_code, ''), coalesce(reason_detail, ''), metadata,
+	coalesce(reason_code, ''), coalesce(reason_detail, ''), metadata, coalesce(pass, ''),
 	created_at, updated_at, expires_at, notified_at, clock_timestamp()`
 
 // unsettled is what is on the line, or has an outcome that is not delivered. The index uploads_unsettled has the
@@ -25,13 +25,13 @@ const uncleaned = `(state IN ('rejected', 'infected', 'unscannable', 'failed', '
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
-		declared_type, declared_size, declared_sha256, part_size, part_count, part_sha256, metadata, expires_at)
+		declared_type, declared_size, declared_sha256, part_size, part_count, part_sha256, metadata, pass, expires_at)
 	SELECT id, tenant, owner, @state, method, filename, bucket, key,
-		type, size, sum, part_size, part_count, part_sum, metadata::jsonb, now() + lifetime * interval '1 microsecond'
+		type, size, sum, part_size, part_count, part_sum, metadata::jsonb, pass, now() + lifetime * interval '1 microsecond'
 	FROM unnest(@ids::text[]::uuid[], @tenants::text[], @owners::text[], @methods::text[], @filenames::text[], @buckets::text[],
 		@keys::text[], @types::text[], @sizes::bigint[], @sums::bytea[], @part_sizes::bigint[], @part_counts::integer[],
-		@part_sums::boolean[], @metadata::text[], @lifetimes::bigint[])
-		AS asked (id, tenant, owner, method, filename, bucket, key, type, size, sum, part_size, part_count, part_sum, metadata, lifetime)
+		@part_sums::boolean[], @metadata::text[], @passes::text[], @lifetimes::bigint[])
+		AS asked (id, tenant, owner, method, filename, bucket, key, type, size, sum, part_size, part_count, part_sum, metadata, pass, lifetime)
 	RETURNING id, version, state, created_at, expires_at
 ), logged AS (
 	INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
@@ -99,7 +99,7 @@ func scanUpload(row pgx.CollectableRow) (u Upload, err error) {
 		&u.Observed.Type, &u.Observed.Size, &u.Observed.SHA256,
 		&u.Multipart.UploadID, &u.Multipart.PartSize, &u.Multipart.PartCount, &u.Multipart.SHA256,
 		&u.ETag, &u.VersionID, &u.Width, &u.Height, &u.Variants,
-		&u.Reason.Code, &u.Reason.Detail, &u.Metadata,
+		&u.Reason.Code, &u.Reason.Detail, &u.Metadata, &u.Pass,
 		&u.CreatedAt, &u.UpdatedAt, &u.ExpiresAt, &u.NotifiedAt, &u.ReadAt)
 	return u, err
 }

@@ -30,6 +30,7 @@ type Upload struct {
 	Variants []Variant
 	Reason   Reason // why the upload left the line; zero while it is on it
 	Metadata map[string]string
+	Pass     string // id of the pass that it was begun with; empty: without one
 
 	CreatedAt  time.Time
 	UpdatedAt  time.Time

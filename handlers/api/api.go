@@ -111,12 +111,13 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{Registry: d.Metrics}))
 
-	go s.forgetKeys(ctx)
+	go s.forget(ctx)
 
 	h := s.matched(mux)
 	h = crossOriginCalls(c.AllowedOrigins, h)
 	h = s.recovered(h)
 	h = s.observed(h)
+	h = passed(h)
 	return identified(h), nil
 }
 

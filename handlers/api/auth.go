@@ -18,6 +18,7 @@ const (
 	bearerScheme     = "bearer"
 	sessionScheme    = "session"
 	capabilityScheme = "capability"
+	passScheme       = "pass"
 )
 
 // Who may call an operation.
@@ -25,6 +26,10 @@ var (
 	bearers = ways(bearerScheme)
 	anyone  = ways(bearerScheme, sessionScheme)
 	holders = ways(bearerScheme, sessionScheme, capabilityScheme) // anyone, and whoever holds the upload's token
+
+	passHolders = ways(passScheme)
+	uploaders   = ways(bearerScheme, sessionScheme, passScheme)                   // anyone, and pages with a pass
+	watchers    = ways(bearerScheme, sessionScheme, capabilityScheme, passScheme) // all of them
 )
 
 func ways(schemes ...string) (all []map[string][]string) {
@@ -42,6 +47,7 @@ func securitySchemes() map[string]*huma.SecurityScheme {
 		bearerScheme:     {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A JWT or an API key."},
 		sessionScheme:    {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "Set by POST /v1/session. Writes are only taken from the API's own origin."},
 		capabilityScheme: {Type: "apiKey", In: "query", Name: tokenParameter, Description: "The token of one upload, as handed out with it. It is good as a bearer token too."},
+		passScheme:       {Type: "http", Scheme: "bearer", BearerFormat: "pass", Description: "A pass, as a bearer token or in the path, " + passFolder + "{pass}/…, where nothing else can be sent."},
 	}
 }
 
@@ -60,16 +66,26 @@ func (s *server) authenticated(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// covers keeps a capability to its upload and to the operations that take one.
+// covers keeps a capability to its upload, and it and a pass to the operations that take one.
 func covers(p auth.Principal, ctx huma.Context) error {
+	allowed := ctx.Operation().Security
 	switch {
+	case p.Pass != "":
+		return scoped(accepts(allowed, passScheme))
 	case p.Upload == uuid.Nil:
+		if !accepts(allowed, bearerScheme) {
+			return challenge(tokenInvalid, "only a pass is taken here")
+		}
 		return nil
-	case !accepts(ctx.Operation().Security, capabilityScheme):
-		return tokenScope.problem()
-	case ctx.Param("id") != p.Upload.String():
+	case accepts(allowed, capabilityScheme) && ctx.Param("id") != p.Upload.String():
 		return notFound.problem()
-	case p.Operation != "" && p.Operation != ctx.Operation().OperationID:
+	default:
+		return scoped(accepts(allowed, capabilityScheme) && (p.Operation == "" || p.Operation == ctx.Operation().OperationID))
+	}
+}
+
+func scoped(within bool) error {
+	if !within {
 		return tokenScope.problem()
 	}
 	return nil
@@ -78,6 +94,12 @@ func covers(p auth.Principal, ctx huma.Context) error {
 // identify prefers what no browser sends by itself to the session cookie, which is only good for reading and for
 // writes from the API's own origin.
 func (s *server) identify(r *http.Request, allowed []map[string][]string) (auth.Principal, error) {
+	if pass := callOf(r.Context()).pass; pass != "" {
+		if !auth.IsPass(pass) {
+			return auth.Principal{}, challenge(tokenInvalid, "only a pass can be in the path")
+		}
+		return s.authenticate(r.Context(), pass)
+	}
 	if token, ok := bearerToken(r); ok {
 		return s.authenticate(r.Context(), token)
 	}

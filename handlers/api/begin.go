@@ -155,7 +155,7 @@ func (s *server) beginning(ctx context.Context, d declaration) (sagas.Beginning,
 		return sagas.Beginning{}, fmt.Errorf("making an upload id: %w", err)
 	}
 	return sagas.Beginning{
-		ID: id, Owner: callOf(ctx).principal.Owner, Method: d.method, Filename: d.filename,
+		ID: id, Owner: callOf(ctx).principal.Owner, Pass: callOf(ctx).principal.Pass, Method: d.method, Filename: d.filename,
 		Bucket: s.objects.Incoming, Key: "uploads/" + id.String() + extensions[d.content.Type],
 		Declared: d.content, Metadata: d.metadata, Lifetime: s.config.PresignLifetime + s.config.ArrivalGrace,
 	}, nil

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
-	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
 
@@ -32,29 +30,6 @@ func companionError(p *problem) companionFailure {
 		f.Message = strings.TrimPrefix(p.Errors[0].Location, "body.") + ": " + p.Errors[0].Message
 	}
 	return f
-}
-
-// sizeNote is the note of a file's size, which Uppy does not tell unless the page adds it to the file's metadata.
-const sizeNote = "size"
-
-// companionDeclaration is what Uppy says of a file, checked. Its notes repeat the name and the type, and may be null,
-// which version 6 spells out in a query.
-func (s *server) companionDeclaration(l limits, filename, contentType string, method sagas.Method, notes map[string]string) (declaration, error) {
-	metadata := maps.Clone(notes)
-	maps.DeleteFunc(metadata, func(name, value string) bool {
-		return value == "null" || name == "name" && value == filename || name == "type" && value == contentType
-	})
-	n := v1.NewUpload{Filename: filename, ContentType: contentType, Method: string(method), Metadata: metadata}
-	text, sized := metadata[sizeNote]
-	if sized {
-		size, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return declaration{}, invalid.faulty([]v1.Fault{{Location: "body.metadata." + sizeNote, Message: "must be the file's size in bytes"}})
-		}
-		n.Size = size
-		delete(metadata, sizeNote)
-	}
-	return s.checked(n, l, sized)
 }
 
 type companionParamsInput struct {
@@ -80,7 +55,7 @@ func (s *server) companionParams(ctx context.Context, in *companionParamsInput) 
 	if !s.objects.Supports(method) {
 		method = sagas.MethodPut
 	}
-	d, err := s.companionDeclaration(callOf(ctx).limits, in.Filename, in.Type, method, in.Metadata)
+	d, err := s.companionDeclaration(ctx, in.Filename, in.Type, method, in.Metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -114,13 +89,13 @@ type companionStartOutput struct {
 	}
 }
 
-// companionStart begins an upload in as many parts as the client will send, of sizes that it chooses.
+// companionStart begins an upload in as many parts as the client will send, of sizes that it chooses unless they are counted.
 func (s *server) companionStart(ctx context.Context, in *companionStartInput) (*companionStartOutput, error) {
-	d, err := s.companionDeclaration(callOf(ctx).limits, in.Body.Filename, in.Body.Type, sagas.MethodMultipart, texts(in.Body.Metadata))
+	d, err := s.companionDeclaration(ctx, in.Body.Filename, in.Body.Type, sagas.MethodMultipart, texts(in.Body.Metadata))
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.startMultipart(ctx, d, sagas.Multipart{PartCount: storage.MaxParts})
+	u, err := s.startMultipart(ctx, d, d.cut())
 	if err != nil {
 		return nil, err
 	}
@@ -129,27 +104,11 @@ func (s *server) companionStart(ctx context.Context, in *companionStartInput) (*
 	return out, nil
 }
 
-// texts are the notes that are no more than a word; the others have no place in an upload's metadata.
-func texts(notes map[string]any) map[string]string {
-	all := map[string]string{}
-	for name, note := range notes {
-		switch v := note.(type) {
-		case string:
-			all[name] = v
-		case bool:
-			all[name] = strconv.FormatBool(v)
-		case float64:
-			all[name] = strconv.FormatFloat(v, 'f', -1, 64)
-		}
-	}
-	return all
-}
-
 // fromOwnPage keeps a link on another page from beginning an upload: Companion's s3/params is a GET, and so the
 // cookie's SameSite and the check of the origin do not.
 func (s *server) fromOwnPage(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	if _, ok := bearerToken(r); !ok {
+	if _, ok := bearerToken(r); !ok && callOf(ctx.Context()).pass == "" {
 		write := r.Clone(r.Context())
 		write.Method = http.MethodPost
 		if err := s.sameOrigin.Check(write); err != nil {
@@ -168,7 +127,7 @@ func (s *server) companionRoutes() {
 
 	register(s, huma.Operation{
 		OperationID: "uppy-params", Method: http.MethodGet, Path: "/s3/params",
-		Summary: "Ask for a form to upload a file by", Tags: tags, Security: anyone, Middlewares: huma.Middlewares{s.fromOwnPage},
+		Summary: "Ask for a form to upload a file by", Tags: tags, Security: uploaders, Middlewares: huma.Middlewares{s.fromOwnPage},
 		Description: "Uppy 5 takes this service's URL as its endpoint, Uppy 6 as its companionEndpoint; with a session or, Uppy 5 " +
 			"alone, with a token in its headers. What becomes of the upload is at /v1/uploads/{id}, where the id is between the " +
 			"slash and the dot of the key.",
@@ -176,42 +135,42 @@ func (s *server) companionRoutes() {
 
 	register(s, huma.Operation{
 		OperationID: "uppy-sign-request", Method: http.MethodPost, Path: "/s3/sign",
-		Summary: "Ask where to send a request that S3 is to get", Tags: tags, Security: anyone,
+		Summary: "Ask where to send a request that S3 is to get", Tags: tags, Security: uploaders,
 		Description: "For the signRequest of Uppy 6, which calls it once for each of its requests, with what the page adds of the " +
 			"file. Those with bytes go to storage; those that begin, list, join and abort come here, by URLs that are good for " +
 			"that alone and for a short time.",
 	}, s.signRequest, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, tooManyInFlight, notFound, notMultipart,
-		uploadSettled, bodyTooLarge, unsupportedBody)
+		uploadSettled, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-start", Method: http.MethodPost, Path: "/s3/multipart",
-		Summary: "Begin an upload in parts", Tags: tags, Security: anyone,
+		Summary: "Begin an upload in parts", Tags: tags, Security: uploaders,
 	}, s.companionStart, malformed, invalid, typeNotAllowed, tooLarge, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-sign-part", Method: http.MethodGet, Path: upload + "/{number}",
-		Summary: "Ask for permission to send a part", Tags: tags, Security: anyone,
+		Summary: "Ask for permission to send a part", Tags: tags, Security: uploaders,
 	}, s.companionSign, gone...)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-sign-parts", Method: http.MethodGet, Path: upload + "/batch",
-		Summary: "Ask for permission to send parts", Tags: tags, Security: anyone,
+		Summary: "Ask for permission to send parts", Tags: tags, Security: uploaders,
 	}, s.companionSignBatch, gone...)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-list-parts", Method: http.MethodGet, Path: upload,
-		Summary: "List the parts that have arrived", Tags: tags, Security: anyone,
+		Summary: "List the parts that have arrived", Tags: tags, Security: uploaders,
 	}, s.companionParts, append(gone, unavailable)...)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-complete", Method: http.MethodPost, Path: upload + "/complete", MaxBodyBytes: maxPartList,
-		Summary: "Have the parts of a file joined", Tags: tags, Security: anyone, Middlewares: huma.Middlewares{unhurried},
+		Summary: "Have the parts of a file joined", Tags: tags, Security: uploaders, Middlewares: huma.Middlewares{unhurried},
 	}, s.companionComplete, malformed, invalid, notFound, notUploaded, uploadSettled, partOrder, partsMissing, partSizeMismatch,
 		partETagMismatch, tooLarge, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-abort", Method: http.MethodDelete, Path: upload,
-		Summary: "Abort an upload in parts", Tags: tags, Security: anyone,
+		Summary: "Abort an upload in parts", Tags: tags, Security: uploaders,
 	}, s.companionAbort, malformed, invalid, notFound, uploadSettled, unavailable)
 }
 

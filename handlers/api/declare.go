@@ -30,6 +30,7 @@ type declaration struct {
 	content    sagas.Content
 	method     sagas.Method
 	partSHA256 bool
+	partSize   int64 // bytes of each part but the last, where the client decides and says so; 0 otherwise
 	metadata   map[string]string
 }
 

@@ -43,6 +43,8 @@ var (
 	methodNotAllowed = kind{http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take this method."}
 	rateLimited      = kind{http.StatusTooManyRequests, "rate_limited", "Your tenant makes too many requests. Try again later."}
 	tooManyInFlight  = kind{http.StatusTooManyRequests, "too_many_in_flight", "Your tenant has too much on its way. Try again when some of it has arrived."}
+	passSpent        = kind{http.StatusForbidden, "pass_spent", "This pass has no room for another upload."}
+	noPass           = kind{http.StatusNotFound, "not_found", "There is no such pass."}
 	keyInvalid       = kind{http.StatusBadRequest, "idempotency_key_invalid", "The idempotency key cannot be read."}
 	keyInFlight      = kind{http.StatusConflict, "idempotency_key_in_flight", "A request with this idempotency key is being answered. Try again."}
 	keyReused        = kind{http.StatusUnprocessableEntity, "idempotency_key_reused", "Another request came with this idempotency key."}

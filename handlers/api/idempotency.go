@@ -211,8 +211,8 @@ func canonical(body []byte) []byte {
 	return out
 }
 
-// forgetKeys removes idempotency keys that are void until ctx ends. Every process of the API does.
-func (s *server) forgetKeys(ctx context.Context) {
+// forget removes idempotency keys that are void and passes that have ended until ctx ends. Every process of the API does.
+func (s *server) forget(ctx context.Context) {
 	ticker := time.NewTicker(forgetEvery)
 	defer ticker.Stop()
 	for {
@@ -221,14 +221,19 @@ func (s *server) forgetKeys(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		for {
-			n, err := s.store.ForgetKeys(ctx, forgetMost)
-			if err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "could not remove idempotency keys", "error", err)
-			}
-			if err != nil || n < forgetMost {
-				break
-			}
+		s.forgetAll(ctx, s.store.ForgetKeys)
+		s.forgetAll(ctx, s.store.ForgetPasses)
+	}
+}
+
+func (s *server) forgetAll(ctx context.Context, forget func(ctx context.Context, most int) (int64, error)) {
+	for {
+		n, err := forget(ctx, forgetMost)
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "could not remove what is void", "error", err)
+		}
+		if err != nil || n < forgetMost {
+			return
 		}
 	}
 }

@@ -129,6 +129,9 @@ func (s *server) limited(ctx huma.Context, next func(huma.Context)) {
 
 // crowded turns the store's refusal into the client's.
 func crowded(err error, q sagas.Quota) error {
+	if errors.Is(err, sagas.ErrPassSpent) {
+		return passSpent.problem()
+	}
 	if !errors.Is(err, sagas.ErrTooManyInFlight) {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/sagas"
 )
 
@@ -149,4 +150,71 @@ func TestATenantHasLimitsOfItsOwn(t *testing.T) {
 	b.setLimits(sagas.Limits{Tenant: "acme", FilesInFlight: &two})
 	b.eventually(func() bool { return begin("acme", declaring(picture)).status == http.StatusCreated })
 	wantProblem(t, begin("acme", declaring(picture)), http.StatusTooManyRequests, "too_many_in_flight")
+}
+
+// What limits a tenant limits what Uppy begins for it, too.
+func TestUppyIsLimited(t *testing.T) {
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.MaxFilesInFlight, c.MaxBytesInFlight = 2, 10_000 })
+	size, one := int64(1000), 1.0
+	b.setLimits(sagas.Limits{Tenant: "small", MaxSize: &size})
+	b.setLimits(sagas.Limits{Tenant: "png", AllowedTypes: []string{"image/png"}})
+	b.setLimits(sagas.Limits{Tenant: "slow", RequestsPerSecond: &one})
+	ways := map[string]func(tenant string, size int) response{
+		"form": func(tenant string, size int) response {
+			return b.call("GET", form(size), "", b.as(token(t, tenant, "alice"))...)
+		},
+		"parts": func(tenant string, size int) response {
+			return b.call("POST", "/s3/multipart", `{"filename":"a.jpg","type":"image/jpeg","metadata":{"size":`+strconv.Itoa(size)+`}}`, b.as(token(t, tenant, "alice"))...)
+		},
+		"signed": func(tenant string, size int) response {
+			return b.call("POST", "/s3/sign", `{"method":"PUT","key":"a.jpg","contentType":"image/jpeg","size":`+strconv.Itoa(size)+`}`, b.as(token(t, tenant, "alice"))...)
+		},
+	}
+	for name, begin := range ways {
+		wantMessage(t, begin("small", 1001), http.StatusRequestEntityTooLarge)
+		wantMessage(t, begin("png", 1000), http.StatusUnprocessableEntity)
+		begin("slow", 1000)
+		if res := begin("slow", 1000); res.status != http.StatusTooManyRequests || res.header.Get("Retry-After") == "" {
+			t.Errorf("%s: a second request at once: %d %s", name, res.status, res.body)
+		}
+		b.wantUploads(1)
+		for _, c := range []struct{ size, status int }{{9000, 200}, {1001, 429}, {1000, 200}, {0, 422}} {
+			if res := begin("acme", c.size); res.status != c.status {
+				t.Errorf("%s: %d more bytes: %d %s", name, c.size, res.status, res.body)
+			}
+		}
+		wantMessage(t, begin("acme", 1), http.StatusTooManyRequests) // the files are too many
+		if _, err := b.pool.Exec(t.Context(), "DELETE FROM upload_transitions; DELETE FROM uploads"); err != nil {
+			t.Fatal(err)
+		}
+		b.serve(func(c *Config, _ *Deps) { c.MaxFilesInFlight, c.MaxBytesInFlight = 2, 10_000 }) // it remembers no rate
+	}
+}
+
+// Where bytes are counted, an upload whose size is not told would count for nothing.
+func TestUppyTellsSizesThatAreCounted(t *testing.T) {
+	b := newTestBundle(t, func(c *Config, _ *Deps) { c.MaxBytesInFlight = 100 << 20 })
+	for _, c := range [][3]string{
+		{"GET", "/s3/params?filename=a.jpg&type=image/jpeg", ""},
+		{"POST", "/s3/multipart", `{"filename":"a.mp4","type":"video/mp4"}`},
+		{"POST", "/s3/sign", `{"method":"POST","key":"a.mp4","contentType":"video/mp4"}`},
+	} {
+		wantMessage(t, b.call(c[0], c[1], c[2], b.as(b.token)...), http.StatusUnprocessableEntity)
+	}
+	b.wantUploads(0)
+	u := b.startUppy(`{"size":5242881}`)
+	to := answer[params](t, b.call("GET", u.path("/2"), "", b.as(b.token)...))
+	if res := b.put(v1.Permission{Method: http.MethodPut, URL: to.URL}, []byte("ab")); res.status != http.StatusForbidden {
+		t.Errorf("a byte more than was counted: %d %s", res.status, res.body)
+	}
+}
+
+// A size that was declared and not planned is compared when the parts are joined.
+func TestUppySendsAsMuchAsItDeclares(t *testing.T) {
+	b := newTestBundle(t)
+	u := b.startUppy(`{"size":` + strconv.Itoa(len(film)+1) + `}`)
+	wantMessage(t, b.call("POST", u.path("/complete"), partsBody(b.sendUppy(u)...), b.as(b.token)...), http.StatusConflict)
+	if got := b.upload(u.id()); got.State != string(sagas.Initiated) {
+		t.Errorf("it is %+v", got)
+	}
 }

@@ -22,6 +22,7 @@ type subject struct {
 	id, key, uploadID string
 	etag              string // of its only part
 	token             string // for it alone
+	pass              string // id of a pass of the same principal's
 }
 
 func (b *testBundle) subject() subject {
@@ -35,6 +36,7 @@ func (b *testBundle) subject() subject {
 		b.t.Fatalf("%d %s", part.status, part.body)
 	}
 	u := subject{id: idOf(begun.Key), key: begun.Key, uploadID: begun.UploadID, etag: unquoted(part.header.Get("ETag"))}
+	u.pass = b.issue(anyPass).ID
 	u.token = decode[v1.Capability](b.t, b.call("POST", "/v1/uploads/"+u.id+"/token", "", b.as(b.token)...).body).Token
 	return u
 }
@@ -43,7 +45,7 @@ func (b *testBundle) subject() subject {
 func (o operation) request(t testing.TB, u subject) (path, body string) {
 	t.Helper()
 	values := map[string]string{
-		"id": u.id, "uploadId": u.uploadID, "number": "1", "key": u.key, "partNumbers": "1", "filename": "a.jpg", "type": "image/jpeg",
+		"id": u.id, "pass": u.pass, "uploadId": u.uploadID, "number": "1", "key": u.key, "partNumbers": "1", "filename": "a.jpg", "type": "image/jpeg",
 	}
 	query := url.Values{}
 	path = o.path
@@ -57,6 +59,9 @@ func (o operation) request(t testing.TB, u subject) (path, body string) {
 		case p.In == "query" && p.Required:
 			query.Set(p.Name, value)
 		}
+	}
+	if o.ID == "uppy-params" {
+		query.Set("metadata[size]", "7")
 	}
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -74,6 +79,7 @@ func (o operation) request(t testing.TB, u subject) (path, body string) {
 		"start-multipart":    `{"contentType":"image/jpeg","partCount":1}`,
 		"complete-multipart": `{"uploadId":"` + u.uploadID + `","key":"` + u.key + `",` + part + `}`,
 		"uppy-start":         `{"filename":"a.mp4","type":"video/mp4"}`,
+		"create-pass":        `{"files":1,"bytes":100}`,
 		"uppy-complete":      `{` + part + `}`,
 		"uppy-sign-request":  `{"method":"PUT","key":"` + u.key + `","uploadId":"` + u.uploadID + `","partNumber":1}`,
 
@@ -90,7 +96,8 @@ func (b *testBundle) everything() (rows string) {
 	b.t.Helper()
 	err := b.pool.QueryRow(context.Background(), `SELECT
 		coalesce((SELECT string_agg(u::text, E'\n' ORDER BY id) FROM uploads u), '') ||
-		coalesce((SELECT string_agg(t::text, E'\n' ORDER BY upload_id, seq) FROM upload_transitions t), '')`).Scan(&rows)
+		coalesce((SELECT string_agg(t::text, E'\n' ORDER BY upload_id, seq) FROM upload_transitions t), '') ||
+		coalesce((SELECT string_agg(p::text, E'\n' ORDER BY id) FROM passes p), '')`).Scan(&rows)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -237,6 +244,19 @@ func TestEveryCredentialAtEveryRoute(t *testing.T) {
 				}
 				return path + separator + "token=" + u.token, nil
 			})
+			pass := b.issue(anyPass)
+			b.wantTaken(o, passScheme, http.StatusForbidden, func(u subject, path string) (string, []string) {
+				b.adopt(u.id)
+				return path, b.as(pass.Token)
+			})
+			behind := http.StatusForbidden
+			if !strings.HasPrefix(o.path, "/v1/") && !strings.HasPrefix(o.path, "/s3/") {
+				behind = http.StatusNotFound
+			}
+			b.wantTaken(o, passScheme, behind, func(u subject, path string) (string, []string) {
+				b.adopt(u.id)
+				return passFolder + pass.Token + path, nil
+			})
 		})
 	}
 }
@@ -250,6 +270,9 @@ func (b *testBundle) wantTaken(o operation, scheme string, refusal int, credenti
 	}
 	path, body := o.request(b.t, u)
 	path, headers := credential(u, path)
+	if scheme == passScheme && o.ID == "uppy-start" {
+		body = `{"filename":"a.mp4","type":"video/mp4","metadata":{"size":7}}`
+	}
 	before := b.everything()
 	res := b.answers(o, path, body, headers...)
 	if accepts(o.Security, scheme) {
@@ -258,7 +281,11 @@ func (b *testBundle) wantTaken(o operation, scheme string, refusal int, credenti
 		}
 		return
 	}
-	wantRefused(b.t, o, res, refusal)
+	if refusal != http.StatusNotFound { // which is no operation's
+		wantRefused(b.t, o, res, refusal)
+	} else if res.status != refusal {
+		b.t.Errorf("%s: %d %s", scheme, res.status, res.body)
+	}
 	if b.everything() != before {
 		b.t.Errorf("%s changed something", scheme)
 	}

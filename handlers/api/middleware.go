@@ -21,6 +21,7 @@ import (
 // handlers fill it in, and the access log reads it.
 type call struct {
 	requestID string
+	pass      string   // that was in the path
 	tags      []string // of the operation, once it is known
 	principal auth.Principal
 	limits    limits // of the principal's tenant

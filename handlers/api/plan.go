@@ -64,6 +64,8 @@ func (s *server) checkStored(u sagas.Upload, stored, listed []storage.Part, maxS
 		return partSizeMismatch.faulty(misfits[:min(len(misfits), maxFaults)])
 	case total > maxSize && u.Declared.Size == 0:
 		return tooLarge.because("Files may have at most %d bytes.", maxSize)
+	case u.Declared.Size > 0 && total != u.Declared.Size:
+		return partSizeMismatch.because("The parts have %d bytes together, and the file was to have %d.", total, u.Declared.Size)
 	case len(listed) > 0:
 		return compare(has, listed, u.Multipart.PartCount)
 	}

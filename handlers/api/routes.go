@@ -61,7 +61,7 @@ func (s *server) routes() {
 
 	register(s, huma.Operation{
 		OperationID: "show-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}",
-		Summary: "Show how far an upload has come", Tags: []string{"uploads"}, Security: holders,
+		Summary: "Show how far an upload has come", Tags: []string{"uploads"}, Security: watchers,
 		Responses: map[string]*huma.Response{"304": {Description: "Nothing has happened since."}},
 		Description: "With wait, the answer comes as soon as there is a version that the client does not have, or when the wait " +
 			"is over. Asking again each time follows an upload without missing a change.",
@@ -69,7 +69,7 @@ func (s *server) routes() {
 
 	register(s, huma.Operation{
 		OperationID: "stream-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}/events",
-		Summary: "Follow an upload as server-sent events", Tags: []string{"uploads"}, Security: holders,
+		Summary: "Follow an upload as server-sent events", Tags: []string{"uploads"}, Security: watchers,
 		Description: "Each event is named upload, has the upload's version as its id and the upload, as GET /v1/uploads/{id} shows it, " +
 			"as its data on one line. The first tells how the upload stands, unless Last-Event-ID says that the client knows; changes " +
 			"that follow each other quickly may come as one event, with all of them in the history. Comments keep the " +
@@ -124,6 +124,7 @@ func (s *server) routes() {
 
 	s.companionRoutes()
 	s.s3Routes()
+	s.passRoutes()
 
 	register(s, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz",
@@ -157,9 +158,12 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	if len(op.Security) > 0 {
 		op.Middlewares = append(op.Middlewares, s.authenticated, s.limited)
 		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly, rateLimited)
-		if !accepts(op.Security, capabilityScheme) {
+		if !accepts(op.Security, capabilityScheme) || !accepts(op.Security, passScheme) {
 			fails = append(fails, tokenScope)
 		}
+	}
+	if accepts(op.Security, passScheme) {
+		op.Servers = passServers()
 	}
 	if accepts(op.Security, sessionScheme) && op.Method != http.MethodGet {
 		fails = append(fails, crossOrigin)

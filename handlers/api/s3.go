@@ -115,9 +115,9 @@ type s3Output struct {
 func (s *server) s3Routes() {
 	gone := []kind{notFound, notMultipart, uploadSettled}
 	registerS3(s, s3Create, http.StatusOK, "Learn what an upload in parts is called", s.s3Create, gone...)
-	registerS3(s, s3List, http.StatusOK, "List the parts that have arrived", s.s3List, gone...)
+	registerS3(s, s3List, http.StatusOK, "List the parts that have arrived", s.s3List, append(gone, unavailable)...)
 	registerS3(s, s3Complete, http.StatusOK, "Have the parts of a file joined", s.s3Complete, append(gone, malformed, invalid,
-		notUploaded, partOrder, partsMissing, partSizeMismatch, partETagMismatch, tooLarge, bodyTooLarge)...)
+		notUploaded, partOrder, partsMissing, partSizeMismatch, partETagMismatch, tooLarge, bodyTooLarge, unavailable)...)
 	registerS3(s, s3Abort, http.StatusNoContent, "Abort an upload in parts", s.s3Abort, append(gone, unavailable)...)
 }
 

@@ -149,6 +149,10 @@ func named(ctx context.Context, id string) (uuid.UUID, error) {
 
 // version is that of the caller's upload.
 func (s *server) version(ctx context.Context, id uuid.UUID) (int64, error) {
+	if callOf(ctx).principal.Pass != "" {
+		u, err := s.find(ctx, id.String())
+		return u.Version, err
+	}
 	version, err := s.store.Version(ctx, callOf(ctx).principal.Owner, id)
 	if errors.Is(err, sagas.ErrNotFound) {
 		return 0, notFound.problem()
@@ -163,7 +167,7 @@ func (s *server) find(ctx context.Context, id string) (sagas.Upload, error) {
 		return sagas.Upload{}, err
 	}
 	u, err := s.store.Get(ctx, callOf(ctx).principal.Owner, parsed)
-	if errors.Is(err, sagas.ErrNotFound) {
+	if errors.Is(err, sagas.ErrNotFound) || err == nil && !within(ctx, u) {
 		return sagas.Upload{}, notFound.problem()
 	}
 	return u, err

@@ -11,7 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
-	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
 )
 
@@ -109,7 +108,7 @@ func (s *server) startSigned(ctx context.Context, in *signRequestInput) (sagas.U
 	if err != nil {
 		return sagas.Upload{}, err
 	}
-	return s.startMultipart(ctx, d, sagas.Multipart{PartCount: storage.MaxParts})
+	return s.startMultipart(ctx, d, d.cut())
 }
 
 func (s *server) signedDeclaration(ctx context.Context, in *signRequestInput, method sagas.Method) (declaration, error) {
@@ -117,7 +116,7 @@ func (s *server) signedDeclaration(ctx context.Context, in *signRequestInput, me
 	if b.Size > 0 {
 		notes[sizeNote] = strconv.FormatInt(b.Size, 10)
 	}
-	return s.companionDeclaration(callOf(ctx).limits, firstOf(b.Filename, b.Key), b.ContentType, method, notes)
+	return s.companionDeclaration(ctx, firstOf(b.Filename, b.Key), b.ContentType, method, notes)
 }
 
 // signErrand permits one operation of this service on one upload, for as long as a request to storage would be.

@@ -129,6 +129,9 @@ func (s *server) findByKey(ctx context.Context, key string) (sagas.Upload, error
 	}
 	call := callOf(ctx)
 	u, err := s.store.GetByKey(ctx, call.principal.Owner, s.objects.Incoming, key)
+	if err == nil && !within(ctx, u) {
+		return sagas.Upload{}, sagas.ErrNotFound
+	}
 	if err == nil {
 		call.uploadID = u.ID
 	}

@@ -1,8 +1,10 @@
-// Package auth tells whom a credential speaks for. There are three sorts, told apart by how they begin:
+// Package auth tells whom a credential speaks for. There are four sorts, told apart by how they begin:
 //
 //   - a JWT, signed with a shared secret (HS256) or with a key of a JWK set that an identity provider publishes;
 //   - an API key, sluice_<id>_<secret>, of which the database keeps a SHA-256 only;
-//   - a capability, cap_…, which the API itself hands out for one upload, for clients that cannot send headers.
+//   - a capability, cap_…, which the API itself hands out for one upload, for clients that cannot send headers;
+//   - a pass, pass_<id>_<secret>, for a page: good for a short time, so many files and so many bytes. The database keeps
+//     a SHA-256 of it and counts.
 //
 // A credential that is not good is an *Error, which says why without quoting it. Any other error means that it
 // could not be checked; ErrUnavailable is one.
@@ -31,6 +33,8 @@ type Principal struct {
 
 	// Operation is the only one that an errand is good for, by its id in the OpenAPI document.
 	Operation string
+
+	Pass string // id of the pass that it is, if it is one
 }
 
 // Code says what is wrong with a credential.
@@ -60,6 +64,7 @@ type Authenticator struct {
 	tokens       *tokens
 	capabilities *capabilities
 	keys         *apiKeys
+	passes       passes
 }
 
 // New returns an authenticator. When there is a JWK set it is fetched now and again until ctx ends; a set that
@@ -73,7 +78,7 @@ func New(ctx context.Context, c Config, store *sagas.Store, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Authenticator{tokens: tokens, capabilities: capabilities, keys: newAPIKeys(c, store, log)}, nil
+	return &Authenticator{tokens: tokens, capabilities: capabilities, keys: newAPIKeys(c, store, log), passes: passes{store}}, nil
 }
 
 // Authenticate returns whom the credential speaks for.
@@ -81,6 +86,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential string) (Pr
 	switch {
 	case IsCapability(credential):
 		return a.capabilities.authenticate(credential)
+	case IsPass(credential):
+		return a.passes.authenticate(ctx, credential)
 	case isAPIKey(credential):
 		return a.keys.authenticate(ctx, credential)
 	}
