@@ -24,8 +24,8 @@ test: build ## run every test against the real services
 uppy: build ## send 300 MB by each line of Uppy, with a failing part and a reload in between
 	cd $(LOCAL) && E2E_LARGE_FILE=314572800 $(GO) test -count=1 -timeout 15m -v -run UppyResumes ./e2e
 
-failpoints: build ## kill a worker at every point between two effects
-	bin/sluice-local exec -- $(GO) test -count=1 -timeout 20m -tags failpoints -run 'Failpoint|Parse|Strikes|DieAnywhere' ./pipeline/failpoint ./pipeline ./cmd/sluice
+failpoints: build ## kill a worker and the API at every point between two effects
+	bin/sluice-local exec -- $(GO) test -count=1 -timeout 20m -tags failpoints -run 'Failpoint|Parse|Strikes|DieAnywhere' ./pipeline/... ./cmd/sluice
 
 race: build ## the same under the race detector
 	bin/sluice-local exec -- $(GO) test -race -timeout 20m ./...
@@ -44,11 +44,16 @@ bench-api: build ## measure what the API costs, against the usual backend in Nod
 	cd $(LOCAL)/bench/peer && npm ci --ignore-scripts --no-audit --no-fund --silent
 	bin/sluice-bench api $(BENCH_FLAGS)
 
-chaos: build ## let everything fail for a minute and judge what comes of the uploads; SEED=n
-	bin/sluice-local chaos --seed $(SEED)
+chaos: build bin/sluice-failpoints ## let everything fail for a minute, then have stages give up, and judge what comes of the uploads; SEED=n
+	bin/sluice-local chaos --seed $(SEED) --sluice bin/sluice-failpoints
+	bin/sluice-local chaos --seed $(SEED) --sluice bin/sluice-failpoints --profile giving-up --uploads 60 --duration 20s
 
-chaos-long: build ## the same with 10,000 uploads, in about half an hour
-	bin/sluice-local chaos --seed $(SEED) --uploads 10000 --clients 128 --duration 30m
+chaos-long: build bin/sluice-failpoints ## the storm with 10,000 uploads, in about half an hour
+	bin/sluice-local chaos --seed $(SEED) --sluice bin/sluice-failpoints --uploads 10000 --clients 128 --duration 30m
+
+.PHONY: bin/sluice-failpoints
+bin/sluice-failpoints: deps
+	$(GO) build -tags failpoints -o $@ ./cmd/sluice
 
 hosts: build ## cut hosts off from Postgres, from SQS and from everything, and judge the same
 	bin/sluice-local chaos --seed $(SEED) --profile hosts --uploads 150 --duration 66s

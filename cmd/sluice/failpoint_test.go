@@ -22,8 +22,8 @@ import (
 
 const crashLimit = time.Minute // until a worker comes to the point at which it dies
 
-// elsewhere are the points that no worker comes to on its way to these ends: they are the API's, an operator's, or of
-// files that are larger.
+// elsewhere are the points that no worker comes to on its way to these ends: they are the API's, which has a test of its
+// own, an operator's, or of files that are copied in parts.
 var elsewhere = []string{"api.", "operator.", "s3.DeleteObject.", "s3.CreateMultipartUpload.", "s3.UploadPartCopy.", "s3.CompleteMultipartUpload.",
 	"sqs.ChangeMessageVisibilityBatch.", "notify.send."}
 
@@ -74,12 +74,14 @@ func TestAWorkerMayDieAnywhere(t *testing.T) {
 				begin, want = b.neverSent, sagas.Expired
 			}
 			u := begin(t)
-			first := workerProcess{t: t, program: program, receiver: receiver.URL, failpoints: name + "=crash"}
+			doomed := quickly(receiver.URL)
+			doomed["SLUICE_FAILPOINTS"] = name + "=crash"
+			first := process{t: t, program: program, command: "worker", env: doomed}
 			first.start()
 			if err := first.wait(crashLimit); !killed(err) {
 				t.Fatalf("the worker ended with %v, and was to die at the point\n%s", err, &first.log)
 			}
-			second := workerProcess{t: t, program: program, receiver: receiver.URL}
+			second := process{t: t, program: program, command: "worker", env: quickly(receiver.URL)}
 			second.start()
 			b.settles(t, u.ID, want, &second.log)
 			second.stop()
@@ -136,43 +138,43 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// workerProcess is `sluice worker`.
-type workerProcess struct {
-	t          *testing.T
-	program    string
-	receiver   string
-	failpoints string
-	log        bytes.Buffer
-	cmd        *exec.Cmd
+// process is a real one of Sluice's.
+type process struct {
+	t       *testing.T
+	program string
+	command string
+	env     map[string]string // on top of the test's own
+	log     lockedBuffer
+	cmd     *exec.Cmd
 }
 
-func (w *workerProcess) start() {
-	w.t.Helper()
-	w.cmd = exec.Command(w.program, "worker")
-	w.cmd.Env = append(os.Environ(), "SLUICE_FAILPOINTS="+w.failpoints)
-	for name, value := range quickly(w.receiver) {
-		w.cmd.Env = append(w.cmd.Env, name+"="+value)
+func (p *process) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(p.program, p.command)
+	p.cmd.Env = os.Environ()
+	for name, value := range p.env {
+		p.cmd.Env = append(p.cmd.Env, name+"="+value)
 	}
-	w.cmd.Stdout, w.cmd.Stderr = &w.log, &w.log
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := w.cmd.Start(); err != nil {
-		w.t.Fatal(err)
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
 // wait returns how the process ended; it is ended at the limit.
-func (w *workerProcess) wait(limit time.Duration) error {
-	timer := time.AfterFunc(limit, func() { _ = w.cmd.Process.Signal(syscall.SIGQUIT) })
+func (p *process) wait(limit time.Duration) error {
+	timer := time.AfterFunc(limit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
 	defer timer.Stop()
-	return w.cmd.Wait()
+	return p.cmd.Wait()
 }
 
-func (w *workerProcess) stop() {
-	w.t.Helper()
-	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
-		w.t.Error(err)
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		p.t.Error(err)
 	}
-	if err := w.wait(crashLimit); err != nil {
-		w.t.Errorf("the successor ended with %v\n%s", err, &w.log)
+	if err := p.wait(crashLimit); err != nil {
+		p.t.Errorf("the successor ended with %v\n%s", err, &p.log)
 	}
 }
