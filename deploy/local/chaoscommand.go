@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -136,22 +137,32 @@ func (c *chaosCommand) strike(ctx context.Context, p *product, console console) 
 	}
 	return chaos.Run(ctx, chaos.Config{
 		Seed: c.Seed, Profile: c.Profile, Uploads: c.Uploads, Clients: c.Clients, Duration: c.Duration,
-		Stack: p.struck(own), Out: progress, Logger: p.logger,
+		Stack: p.struck(own, p.failpoints(ctx)), Out: progress, Logger: p.logger,
 	})
 }
 
 // struck is the stack as a chaos run needs to know it.
-func (p *product) struck(own ports) chaos.Stack {
+func (p *product) struck(own ports, points []string) chaos.Stack {
 	return chaos.Stack{
 		S3: address(p.ports.s3()), SQS: address(p.ports.sqs()), Clamd: p.clamdConfig().Address(),
 		DatabaseURL: p.postgresConfig().URL(), EdgeURL: p.edgeConfig().URL(),
 		Incoming: incomingBucket, Media: mediaBucket, EventsQueue: eventsQueue,
 		Region: region, AccessKey: p.secrets.AccessKey, SecretKey: p.secrets.SecretKey, Token: p.variables.get("SLUICE_TOKEN"),
-		Faults:  p.faults,
+		Faults:     p.faults,
+		Failpoints: points, Logs: p.layout.logs(),
 		Mortals: map[string]*supervise.Service{"clamd": p.clamd, "postgres": p.database, "edge": p.viewers},
 		Ports:   own.all(),
 		Launch:  p.launchProcess,
 	}
+}
+
+// failpoints lists the points of a sluice that was built with the tag failpoints. Any other does not know the command.
+func (p *product) failpoints(ctx context.Context) []string {
+	names, err := exec.CommandContext(ctx, p.program, "failpoints").Output()
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(names))
 }
 
 func (p *product) launchProcess(ctx context.Context, process chaos.Process) (*supervise.Service, error) {

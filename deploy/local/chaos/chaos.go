@@ -59,6 +59,7 @@ type run struct {
 	tally     *tally
 	striker   *striker
 	watcher   *watcher
+	points    failpoints
 	customers *customers
 	inspector *inspector
 	network   *hosts.Network // nil when there are no hosts
@@ -75,7 +76,11 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := &run{Config: c, profile: profile, ledger: newLedger(), tally: newTally(), began: time.Now()}
+	points, err := newFailpoints(c.Seed, profile, c.Stack.Failpoints)
+	if err != nil {
+		return Report{}, err
+	}
+	r := &run{Config: c, profile: profile, points: points, ledger: newLedger(), tally: newTally(), began: time.Now()}
 	defer func() { err = errors.Join(err, r.close(context.WithoutCancel(ctx))) }()
 	if err := r.open(ctx); err != nil {
 		return Report{}, err
@@ -85,6 +90,9 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 		return Report{}, err
 	}
 	if err := printPlan(c.Out, plan); err != nil {
+		return Report{}, err
+	}
+	if _, err := fmt.Fprintln(c.Out, points); err != nil {
 		return Report{}, err
 	}
 	watching, stopWatching := context.WithCancel(ctx)
@@ -142,7 +150,7 @@ func (r *run) open(ctx context.Context) (err error) {
 		return err
 	}
 	r.cutter = &cutter{hosts: workerHosts, gates: r.gates}
-	if r.fleet, err = launch(ctx, r.Stack, r.profile, r.gates, r.receiver.secret, workerHosts); err != nil {
+	if r.fleet, err = launch(ctx, r.Stack, r.profile, r.points, r.gates, r.receiver.secret, workerHosts); err != nil {
 		return err
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: r.Clients}}
@@ -213,7 +221,7 @@ func (r *run) storm(ctx context.Context, plan []action) error {
 	if refused := r.receiver.calm(); r.profile.RefuseWebhooks > 0 {
 		r.tally.set("webhook refused", refused)
 	}
-	return r.striker.calm(r.profile)
+	return errors.Join(r.striker.calm(r.profile), r.points.count(r.tally, r.Stack.Logs, r.fleet.workers))
 }
 
 func (r *run) turnAway(err error) {
@@ -289,6 +297,7 @@ func (r *run) evidence(ctx context.Context) (e Evidence, err error) {
 	defer cancel()
 	e = Evidence{
 		Receipts: r.ledger.all(), Deliveries: r.receiver.deliveries(), Sightings: r.watcher.seen, Shown: map[string]Seen{},
+		GivesUp: r.profile.Attempts > 0,
 	}
 	for _, receipt := range e.Receipts {
 		seen, found, err := r.inspector.show(ctx, receipt.ID)
@@ -321,6 +330,9 @@ func (r *run) report(e Evidence, slowest, allowed time.Duration) Report {
 	report.Idle = idle(report.Faults)
 	for _, seen := range e.Shown {
 		report.Outcomes[seen.State]++
+	}
+	if e.GivesUp && report.Outcomes[failed] == 0 {
+		report.Idle = append(report.Idle, "giving up")
 	}
 	return report
 }

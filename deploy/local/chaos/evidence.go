@@ -31,6 +31,8 @@ type Evidence struct {
 	Unfinished []string
 	// Viewed is what a viewer gets from the edge, by URL, for every URL that the API shows.
 	Viewed map[string]View
+	// GivesUp tells that stages gave up after a few tries: then any upload may have failed.
+	GivesUp bool
 }
 
 // Object is one version of an object, or a delete marker.

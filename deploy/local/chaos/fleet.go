@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,11 @@ type Stack struct {
 	Faults  *s3.Faults
 	Mortals map[string]*supervise.Service
 
+	// Failpoints are those that the sluice program has, if it was built to be tested, and Logs is the folder of the
+	// processes' logs, each named NAME.log.
+	Failpoints []string
+	Logs       string
+
 	// Ports are free ones for Sluice's processes.
 	Ports []int
 	// Launch starts a process of Sluice's and keeps it running.
@@ -59,7 +65,7 @@ const (
 	Processes = apis + workers
 
 	visibility = 5 * time.Second
-	// maxAttempts is far above what a run can wear out: who gives up is tried elsewhere.
+	// maxAttempts is far above what a run can wear out, unless its profile is about giving up.
 	maxAttempts = 100
 	// MaxReceiveCount is for the queues.
 	MaxReceiveCount = maxAttempts + 20
@@ -69,6 +75,7 @@ const (
 type fleet struct {
 	services map[string][]*supervise.Service
 	bases    []string // URLs of the API
+	workers  []string // names
 }
 
 // loopback is where everything is when there are no hosts.
@@ -92,7 +99,7 @@ func openGates(s Stack, address, receiver string) (map[string]*gate, error) {
 }
 
 // launch starts the fleet behind the gates and waits until it answers.
-func launch(ctx context.Context, s Stack, p Profile, gates map[string]*gate, secret string, workerHosts []*hosts.Host) (fleet, error) {
+func launch(ctx context.Context, s Stack, p Profile, points failpoints, gates map[string]*gate, secret string, workerHosts []*hosts.Host) (fleet, error) {
 	env, err := environment(s, p, gates, secret)
 	if err != nil {
 		return fleet{}, err
@@ -111,9 +118,13 @@ func launch(ctx context.Context, s Stack, p Profile, gates map[string]*gate, sec
 			host = workerHosts[n]
 			address = net.JoinHostPort(host.Address, strconv.Itoa(port))
 		}
-		process := Process{
-			Host: host, Name: fmt.Sprintf("%s-%d", command, number), Command: command, Env: withVariable(env, listen, address), Health: "http://" + address,
+		own := withVariable(env, listen, address)
+		name := fmt.Sprintf("%s-%d", command, number)
+		if command == mortalWorker {
+			own["SLUICE_FAILPOINTS"] = points.variable()
+			f.workers = append(f.workers, name)
 		}
+		process := Process{Host: host, Name: name, Command: command, Env: own, Health: "http://" + address}
 		service, err := s.Launch(ctx, process)
 		if err != nil {
 			return f, err
@@ -171,7 +182,7 @@ func environment(s Stack, p Profile, gates map[string]*gate, secret string) (map
 		"SLUICE_SQS_VISIBILITY_TIMEOUT": visibility.String(),
 		"SLUICE_SQS_BACKOFF_BASE":       "200ms",
 		"SLUICE_SQS_BACKOFF_CAP":        "2s",
-		"SLUICE_MAX_ATTEMPTS":           strconv.Itoa(maxAttempts),
+		"SLUICE_MAX_ATTEMPTS":           strconv.Itoa(cmp.Or(p.Attempts, maxAttempts)),
 		"SLUICE_THUMBNAIL_CONCURRENCY":  "1",
 	}, nil
 }

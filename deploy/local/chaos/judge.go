@@ -82,6 +82,10 @@ func (j *judge) class(upload, sha256 string) string {
 // outcome holds an upload's state, and what is published of it, to what its customer sent.
 func (j *judge) outcome(r Receipt) {
 	seen, found := j.e.Shown[r.ID]
+	allowed := r.outcomes()
+	if j.e.GivesUp && r.Accepted() {
+		allowed = append(allowed, failed)
+	}
 	switch {
 	case !found && r.Accepted():
 		j.find(Lost, r.ID, "S3 accepted it (%s), and the API does not know it", r.Customer)
@@ -95,8 +99,8 @@ func (j *judge) outcome(r Receipt) {
 	case seen.State == "expired" && r.Accepted() && !r.Cancelled:
 		j.find(Lost, r.ID, "S3 accepted it (%s), and it expired", r.Customer)
 		return
-	case !slices.Contains(r.outcomes(), seen.State):
-		j.find(Wrong, r.ID, "it is %s%s, and must be %s (%s)", seen.State, because(seen), strings.Join(r.outcomes(), " or "), r.Customer)
+	case !slices.Contains(allowed, seen.State):
+		j.find(Wrong, r.ID, "it is %s%s, and must be %s (%s)", seen.State, because(seen), strings.Join(allowed, " or "), r.Customer)
 		return
 	}
 	if seen.State == good {
@@ -225,7 +229,7 @@ func (j *judge) deliveries(r Receipt) {
 }
 
 // strangers judges the webhooks of uploads that no customer knows of. There are some, whose begin was answered and the
-// answer lost; nothing was ever sent for them.
+// answer lost, or which S3 did not begin; nothing was ever sent for them.
 func (j *judge) strangers() {
 	owner := map[string]string{} // upload, by webhook id
 	for _, d := range j.e.Deliveries {
@@ -233,7 +237,7 @@ func (j *judge) strangers() {
 			j.find(Twice, d.Upload, "its webhook has the id of one of upload %s", other)
 		}
 		owner[d.WebhookID] = d.Upload
-		if _, known := j.byID[d.Upload]; !known && d.State != "expired" {
+		if _, known := j.byID[d.Upload]; !known && d.State != "expired" && d.State != "aborted" {
 			j.find(Wrong, d.Upload, "a webhook says that it is %s, and nobody sent it", d.State)
 		}
 	}

@@ -79,6 +79,45 @@ func TestTheInnocentAreAcquitted(t *testing.T) {
 	}
 }
 
+// Where stages give up soon, a photo may have failed. Nothing of it may be reachable then, and its original stays.
+func TestWhoGaveUpCleansUp(t *testing.T) {
+	gaveUp := func() Evidence {
+		e := innocent()
+		e.GivesUp = true
+		e.Shown[goodID] = Seen{ID: goodID, State: failed, History: steps("initiated", "uploaded", "verified", "clean", "processed", failed, failed)}
+		e.Deliveries = append(slices.DeleteFunc(e.Deliveries, func(d Delivery) bool { return d.Upload == goodID }),
+			Delivery{WebhookID: "msg-1", Upload: goodID, State: failed, Body: "b1", Genuine: true, Accepted: true})
+		e.Media = nil
+		e.Incoming = append(e.Incoming, Object{Key: "uploads/good.jpg", VersionID: "5", SHA256: goodSum})
+		return e
+	}
+	if found := Judge(gaveUp()); len(found) > 0 {
+		t.Errorf("found %+v", found)
+	}
+	for name, tc := range map[string]struct {
+		forge func(*Evidence)
+		check string
+	}{
+		"where nobody gives up": {func(e *Evidence) { e.GivesUp = false }, Wrong},
+		"a copy is left":        {func(e *Evidence) { e.Media = []Object{{Key: "uploads/good.jpg", VersionID: "1", SHA256: goodSum}} }, LeftOver},
+		"a rendition is left": {func(e *Evidence) {
+			e.Incoming = append(e.Incoming, Object{Key: "thumbnails/good/200.jpg", VersionID: "6", SHA256: "rendition"})
+		}, LeftOver},
+		"nobody was told": {func(e *Evidence) { e.Deliveries = e.Deliveries[:len(e.Deliveries)-1] }, Untold},
+		"never arrived": {func(e *Evidence) {
+			e.Shown[idleID] = Seen{ID: idleID, State: failed, History: steps("initiated", failed)}
+			e.Deliveries[1].State = failed
+		}, Wrong},
+	} {
+		e := gaveUp()
+		tc.forge(&e)
+		found := Judge(e)
+		if !slices.ContainsFunc(found, func(f Finding) bool { return f.Check == tc.check }) {
+			t.Errorf("%s: found %+v, want it %s", name, found, tc.check)
+		}
+	}
+}
+
 // Each forgery of the evidence must be found, by the check that is meant for it and no other.
 func TestEveryCheckFindsWhatItIsFor(t *testing.T) {
 	show := func(id string, change func(*Seen)) func(*Evidence) {

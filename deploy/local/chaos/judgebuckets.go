@@ -66,7 +66,7 @@ func (j *judge) kept(o Object) {
 }
 
 func refused(state string) bool {
-	return slices.Contains([]string{"rejected", "infected", "unscannable", "failed"}, state)
+	return slices.Contains([]string{"rejected", "infected", "unscannable", failed}, state)
 }
 
 // cameLate tells that the customer was still sending these bytes when the upload had its outcome.

@@ -16,6 +16,7 @@ import (
 // The classes of files, by the outcome that each must have.
 const (
 	good     = "ready"
+	failed   = "failed"
 	infected = "infected"
 	lying    = "rejected"
 )

@@ -38,6 +38,15 @@ type Profile struct {
 	Hosts bool
 	Cuts  []string
 
+	// Crashes is how many of its points between two effects the seed chooses, at which a worker then dies at times; it takes
+	// a sluice that was built to be tested. At each of Failures it fails, in FailureShare percent of the times.
+	Crashes      int
+	Failures     []string
+	FailureShare int
+	// Attempts is how often a stage tries before it gives an upload up. Zero is more than a run can wear out; otherwise
+	// any upload may end failed, and some must.
+	Attempts int
+
 	// Crowd is the weight of each kind of customer.
 	Crowd map[string]int
 
@@ -90,6 +99,7 @@ var profiles = map[string]Profile{
 		},
 		ForgeEvery:     500 * time.Millisecond,
 		RefuseWebhooks: 0.1,
+		Crashes:        12,
 		Crowd: map[string]int{
 			honest: 8, silent: 6, infectious: 6, liar: 3, damager: 2, cheat: 2, idler: 3, quitter: 2, swapper: 4, insister: 2,
 			poster: 4, piecemeal: 2, deserter: 1, repenter: 4,
@@ -137,6 +147,17 @@ var profiles = map[string]Profile{
 		Cuts:       []string{gatePostgres, gateSQS, everything},
 		Crowd:      map[string]int{honest: 4, silent: 3, infectious: 2, poster: 1, liar: 1, repenter: 1},
 		SweepEvery: time.Second, ArrivalAge: 3 * time.Second, StillnessAge: 4 * time.Second,
+	},
+	// giving-up has stages that fail after their work is done, some more often than they try.
+	"giving-up": {
+		KillEvery:    4 * time.Second,
+		Mortals:      map[string]int{mortalWorker: 1},
+		Crashes:      6,
+		Failures:     []string{"thumbnail.work.after", "publish.work.after"},
+		FailureShare: 40,
+		Attempts:     2,
+		Crowd:        map[string]int{honest: 6, silent: 3, infectious: 2, poster: 1, repenter: 2},
+		SweepEvery:   time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
 	},
 	// deaf never hears of an upload: the sweeper has to find it.
 	"deaf": {
