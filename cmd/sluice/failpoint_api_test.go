@@ -36,6 +36,7 @@ var apiCalls = map[string]apiCall{
 
 func sending(method string) func(*testing.T, *operatorBundle) func(context.Context, *client.Client) (v1.Upload, error) {
 	return func(t *testing.T, _ *operatorBundle) func(context.Context, *client.Client) (v1.Upload, error) {
+		t.Helper()
 		photo, err := os.ReadFile("../../testdata/photo.jpg")
 		if err != nil {
 			t.Fatal(err)
@@ -50,6 +51,7 @@ func sending(method string) func(*testing.T, *operatorBundle) func(context.Conte
 }
 
 func deleting(t *testing.T, b *operatorBundle) func(context.Context, *client.Client) (v1.Upload, error) {
+	t.Helper()
 	u := b.begin(t, sagas.Uploaded, sagas.Verified, sagas.Clean, sagas.Processed, sagas.Ready)
 	b.put(t, os.Getenv("SLUICE_S3_MEDIA_BUCKET"), u.Key, []byte("hello"))
 	return func(ctx context.Context, c *client.Client) (v1.Upload, error) { return c.Delete(ctx, u.ID.String()) }
@@ -90,6 +92,7 @@ func TestTheAPIMayDieAnywhere(t *testing.T) {
 
 // persist is a client that asks until it has an answer.
 func persist(t *testing.T, address string, wish func(context.Context, *client.Client) (v1.Upload, error)) v1.Upload {
+	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 		"sub": "ann", "tenant": "acme", "exp": time.Now().Add(time.Hour).Unix(),
 	}).SignedString([]byte(testSecret))

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -158,7 +157,7 @@ func (p *product) struck(own ports, points []string) chaos.Stack {
 
 // failpoints lists the points of a sluice that was built with the tag failpoints. Any other does not know the command.
 func (p *product) failpoints(ctx context.Context) []string {
-	names, err := exec.CommandContext(ctx, p.program, "failpoints").Output()
+	names, err := exec.CommandContext(ctx, p.program, "failpoints").Output() //nolint:gosec // It is the program that is tried.
 	if err != nil {
 		return nil
 	}
@@ -174,8 +173,8 @@ func (p *product) launchProcess(ctx context.Context, process chaos.Process) (*su
 	spec.Important = nil
 	spec.Env = func() []string {
 		own := slices.Clone(p.variables)
-		for _, name := range slices.Sorted(maps.Keys(process.Env)) {
-			own.set(name, process.Env[name])
+		for name, value := range process.Env() {
+			own.set(name, value)
 		}
 		return own.over(os.Environ())
 	}

@@ -59,7 +59,7 @@ type run struct {
 	tally     *tally
 	striker   *striker
 	watcher   *watcher
-	points    failpoints
+	points    *failpoints
 	customers *customers
 	inspector *inspector
 	network   *hosts.Network // nil when there are no hosts
@@ -221,7 +221,19 @@ func (r *run) storm(ctx context.Context, plan []action) error {
 	if refused := r.receiver.calm(); r.profile.RefuseWebhooks > 0 {
 		r.tally.set("webhook refused", refused)
 	}
-	return errors.Join(r.striker.calm(r.profile), r.points.count(r.tally, r.Stack.Logs, r.fleet.workers))
+	return errors.Join(r.striker.calm(r.profile), r.disarm(ctx))
+}
+
+// disarm has the workers come back without failpoints, and counts how often those struck.
+func (r *run) disarm(ctx context.Context) error {
+	if r.points.variable() == "" {
+		return nil
+	}
+	r.points.disarmed.Store(true)
+	if err := r.fleet.restartWorkers(ctx); err != nil {
+		return fmt.Errorf("restart the workers without failpoints: %w", err)
+	}
+	return r.points.count(r.tally, r.Stack.Logs, r.fleet.workers)
 }
 
 func (r *run) turnAway(err error) {

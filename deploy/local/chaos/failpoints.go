@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // elsewhere begin the names of the points that no worker comes to in the usual course of an upload.
@@ -26,12 +27,17 @@ type failpoints struct {
 	crashes  []string // points at which workers die, at times
 	failures []string // points at which they fail, at times
 	share    int      // percent of the times that one of failures is come to
+
+	disarmed atomic.Bool // when the faults are over
 }
 
+// failpointsVariable arms the points of a process.
+const failpointsVariable = "SLUICE_FAILPOINTS"
+
 // newFailpoints draws where workers die. The same seed, profile and points give the same.
-func newFailpoints(seed uint64, p Profile, points []string) (failpoints, error) {
+func newFailpoints(seed uint64, p Profile, points []string) (*failpoints, error) {
 	if len(points) == 0 && len(p.Failures) > 0 {
-		return failpoints{}, errors.New("this profile needs a sluice that was built with -tags failpoints")
+		return nil, errors.New("this profile needs a sluice that was built with -tags failpoints")
 	}
 	usual := slices.DeleteFunc(slices.Clone(points), func(point string) bool {
 		return slices.ContainsFunc(elsewhere, func(prefix string) bool { return strings.HasPrefix(point, prefix) })
@@ -40,11 +46,11 @@ func newFailpoints(seed uint64, p Profile, points []string) (failpoints, error) 
 	dice.Shuffle(len(usual), func(i, j int) { usual[i], usual[j] = usual[j], usual[i] })
 	crashes := usual[:min(p.Crashes, len(usual))]
 	slices.Sort(crashes)
-	return failpoints{crashes: crashes, failures: p.Failures, share: p.FailureShare}, nil
+	return &failpoints{crashes: crashes, failures: p.Failures, share: p.FailureShare}, nil
 }
 
 // String describes them in the words of the plan that is printed.
-func (f failpoints) String() string {
+func (f *failpoints) String() string {
 	var lines []string
 	if len(f.crashes) > 0 {
 		lines = append(lines, fmt.Sprintf("  workers die at %d%% of: %s", crashShare, strings.Join(f.crashes, ", ")))
@@ -56,7 +62,10 @@ func (f failpoints) String() string {
 }
 
 // variable is what the environment of a worker says.
-func (f failpoints) variable() string {
+func (f *failpoints) variable() string {
+	if f.disarmed.Load() {
+		return ""
+	}
 	var armed []string
 	for _, point := range f.crashes {
 		armed = append(armed, fmt.Sprintf("%s=crash@%d%%", point, crashShare))
@@ -68,7 +77,7 @@ func (f failpoints) variable() string {
 }
 
 // count reads from the logs of the processes, by their names, how often each point struck.
-func (f failpoints) count(t *tally, logs string, processes []string) error {
+func (f *failpoints) count(t *tally, logs string, processes []string) error {
 	struck := map[string]int{}
 	for _, name := range processes {
 		if err := readStrikes(filepath.Join(logs, name+".log"), struck); err != nil {

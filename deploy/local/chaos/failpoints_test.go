@@ -37,6 +37,10 @@ func TestFailpointsAreDrawnFromTheSeed(t *testing.T) {
 	if want := []string{"publish.ack.before", "s3.CopyObject.after", "scan.send.before", "verify.commit.after"}; !slices.Equal(sorted(drawn), want) {
 		t.Errorf("drew %q, want %q", sorted(drawn), want)
 	}
+	f, err := newFailpoints(1, p, somePoints)
+	if f.disarmed.Store(true); err != nil || f.variable() != "" {
+		t.Errorf("disarmed, it has %q, %v", f.variable(), err)
+	}
 	if _, err := newFailpoints(1, p, nil); err == nil {
 		t.Error("failures that cannot be planted were no error")
 	}
@@ -55,7 +59,7 @@ func TestStrikesAreReadFromTheLogs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := failpoints{crashes: []string{"scan.send.before", "thumbnail.ack.before", "verify.commit.after"}, failures: []string{"publish.work.after"}}
+	f := &failpoints{crashes: []string{"scan.send.before", "thumbnail.ack.before", "verify.commit.after"}, failures: []string{"publish.work.after"}}
 	counted := newTally()
 	if err := f.count(counted, logs, []string{"worker-1", "worker-2"}); err != nil {
 		t.Fatal(err)

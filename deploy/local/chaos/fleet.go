@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -52,9 +53,9 @@ type Stack struct {
 type Process struct {
 	Name    string // unique
 	Command string
-	Env     map[string]string // on top of the stack's own
-	Health  string            // base URL of /healthz
-	Host    *hosts.Host       // that it runs on; nil is the machine itself
+	Env     func() map[string]string // on top of the stack's own, asked for at each start
+	Health  string                   // base URL of /healthz
+	Host    *hosts.Host              // that it runs on; nil is the machine itself
 }
 
 const (
@@ -99,7 +100,7 @@ func openGates(s Stack, address, receiver string) (map[string]*gate, error) {
 }
 
 // launch starts the fleet behind the gates and waits until it answers.
-func launch(ctx context.Context, s Stack, p Profile, points failpoints, gates map[string]*gate, secret string, workerHosts []*hosts.Host) (fleet, error) {
+func launch(ctx context.Context, s Stack, p Profile, points *failpoints, gates map[string]*gate, secret string, workerHosts []*hosts.Host) (fleet, error) {
 	env, err := environment(s, p, gates, secret)
 	if err != nil {
 		return fleet{}, err
@@ -120,11 +121,13 @@ func launch(ctx context.Context, s Stack, p Profile, points failpoints, gates ma
 		}
 		own := withVariable(env, listen, address)
 		name := fmt.Sprintf("%s-%d", command, number)
+		process := Process{
+			Host: host, Name: name, Command: command, Env: func() map[string]string { return own }, Health: "http://" + address,
+		}
 		if command == mortalWorker {
-			own["SLUICE_FAILPOINTS"] = points.variable()
+			process.Env = func() map[string]string { return withVariable(own, failpointsVariable, points.variable()) }
 			f.workers = append(f.workers, name)
 		}
-		process := Process{Host: host, Name: name, Command: command, Env: own, Health: "http://" + address}
 		service, err := s.Launch(ctx, process)
 		if err != nil {
 			return f, err
@@ -143,6 +146,16 @@ func (f fleet) waitReady(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// restartWorkers kills every worker and waits until it is back.
+func (f fleet) restartWorkers(ctx context.Context) error {
+	for _, worker := range f.services[mortalWorker] {
+		if pid := worker.PID(); pid > 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // or it has just died by itself
+		}
+	}
+	return f.waitReady(ctx)
 }
 
 // stop ends Sluice's own processes; the others belong to the stack.

@@ -13,7 +13,7 @@ import (
 // build compiles sluice, with the mutant's bug in it, to a file in dir. Without edits it is sluice as it is.
 func build(ctx context.Context, repository, dir string, m Mutant) (program string, err error) {
 	program = filepath.Join(dir, "sluice")
-	args := []string{"build", "-o", program}
+	args := []string{"build", "-tags", "failpoints", "-o", program} // some profiles have workers fail where they say
 	if len(m.Edits) > 0 {
 		overlay, err := writeOverlay(repository, dir, m)
 		if err != nil {

@@ -76,6 +76,11 @@ func All() []Mutant {
 			Caught: []string{chaos.LeftOver},
 		},
 		{
+			Name: "copies left of what was given up", Profile: "giving-up", File: "handlers/publish/undo.go",
+			Edits:  []Edit{{"if u.State == sagas.Ready {", "if u.State == sagas.Ready || u.State == sagas.Failed {"}},
+			Caught: []string{chaos.LeftOver},
+		},
+		{
 			Name: "lost events never looked for", Profile: "deaf", File: "pipeline/sweeper.go",
 			Edits: []Edit{{
 				"	_, err := s.runner.Process(ctx, s.intake, u, 1)\n", "	err := error(storage.ErrNotFound)\n",
