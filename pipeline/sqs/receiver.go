@@ -35,6 +35,17 @@ func (s *subscription) addReceiver(ctx context.Context) {
 	s.receivers.Go(func() { s.receive(ctx) })
 }
 
+// reconsider calls another receiver up after a full batch, which tells of more in the queue, if there are slots for it
+// and polls do not slow each other down. It reports whether there are too many already.
+func (s *subscription) reconsider(ctx context.Context, took time.Duration) (tooMany bool) {
+	s.pollTimes.note(took)
+	enough, tooMany := s.pollTimes.crowded()
+	if !enough && s.slots.plenty() {
+		s.addReceiver(ctx)
+	}
+	return tooMany
+}
+
 // dropReceiver reports whether a receiver may end, leaving at least one.
 func (s *subscription) dropReceiver() bool {
 	if s.polling.Add(-1) > 0 {
@@ -44,9 +55,9 @@ func (s *subscription) dropReceiver() bool {
 	return false
 }
 
-// receive takes slots, polls and hands each message over, again and again until ctx ends. A full batch tells of more
-// in the queue and calls another receiver up if there are slots for it. A mostly empty answer, an error, or too few
-// slots, with which it would only break a batch that another one could take whole, send all but one home.
+// receive takes slots, polls and hands each message over, again and again until ctx ends. A full batch may call another
+// receiver up. A mostly empty answer, an error, or too few slots, with which it would only break a batch that another
+// one could take whole, send all but one home.
 func (s *subscription) receive(ctx context.Context) {
 	spacing := pollSpacing
 	for failures := 0; ; {
@@ -65,10 +76,11 @@ func (s *subscription) receive(ctx context.Context) {
 		began := time.Now()
 		received, err := s.poll(open, taken)
 		s.slots.give(taken - len(received))
-		if len(received) == maxBatchEntries && s.slots.plenty() {
-			s.addReceiver(ctx)
-		}
+		spare := len(received) == maxBatchEntries && s.reconsider(ctx, time.Since(began))
 		s.accept(open, received)
+		if spare && s.dropReceiver() {
+			return
+		}
 		switch {
 		case open.Err() != nil:
 		case err != nil:

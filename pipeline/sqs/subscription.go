@@ -36,6 +36,7 @@ type subscription struct {
 
 	receivers  sync.WaitGroup
 	polling    atomic.Int32 // receivers running
+	pollTimes  pollTimes
 	handlers   sync.WaitGroup
 	graceEnded chan struct{} // closed when handlers have had their time after shutdown
 
