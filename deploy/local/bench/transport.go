@@ -41,15 +41,15 @@ func measureTransport(ctx context.Context, b *bed, e extent, r *report) error {
 	rows := [][]string{{"messages consumed per second", "0 ms", "client CPU/msg", networkLatency.String(), "client CPU/msg"}}
 	for _, c := range []consumer{stockDefaults, stockBatches, bareLoops, ours} {
 		n, f := near[c.name], far[c.name]
-		rows = append(rows, []string{c.name, fmt.Sprintf("%.0f", n.rate), micros(n.cpu), fmt.Sprintf("%.0f", f.rate), micros(f.cpu)})
+		rows = append(rows, []string{c.name, fmt.Sprintf("%.0f", n.rate()), micros(n.cpu()), fmt.Sprintf("%.0f", f.rate()), micros(f.cpu())})
 	}
 	if err := r.table("Transport: one queue, nothing to do with its messages", rows...); err != nil {
 		return err
 	}
 	return r.targets(
-		target{what: "10 ms: against watermill-aws at its defaults", figure: far[ours.name].rate / far[stockDefaults.name].rate, limit: 100},
-		target{what: "10 ms: against 64 × Subscribe with batches", figure: far[ours.name].rate / far[stockBatches.name].rate, limit: 1.5},
-		target{what: "0 ms: against bare batch loops", figure: near[ours.name].rate / near[bareLoops.name].rate, limit: 0.8},
+		target{what: "10 ms: against watermill-aws at its defaults", figure: far[ours.name].against(far[stockDefaults.name]), limit: 100},
+		target{what: "10 ms: against 64 × Subscribe with batches", figure: far[ours.name].against(far[stockBatches.name]), limit: 1.5},
+		target{what: "0 ms: against bare batch loops", figure: near[ours.name].against(near[bareLoops.name]), limit: 0.8},
 	)
 }
 
@@ -59,13 +59,40 @@ type throughput struct {
 	cpu  time.Duration
 }
 
-// compareConsumers measures each consumer in turn, round after round, and returns each one's median round by name.
-func (b *bed) compareConsumers(ctx context.Context, latency time.Duration, e extent) (map[string]throughput, error) {
+// rounds are the measurements of one consumer, in the order in which they were made.
+type rounds []throughput
+
+func (r rounds) rate() float64 { return r.median(func(t throughput) float64 { return t.rate }) }
+
+func (r rounds) cpu() time.Duration {
+	return seconds(r.median(func(t throughput) float64 { return t.cpu.Seconds() }))
+}
+
+func (r rounds) median(figure func(throughput) float64) float64 {
+	values := make([]float64, len(r))
+	for i, t := range r {
+		values[i] = figure(t)
+	}
+	return median(values)
+}
+
+// against is the median of the ratios to another consumer in the same round, since what else the machine does may
+// change from round to round.
+func (r rounds) against(other rounds) float64 {
+	ratios := make([]float64, len(r))
+	for i := range r {
+		ratios[i] = r[i].rate / other[i].rate
+	}
+	return median(ratios)
+}
+
+// compareConsumers measures each consumer in turn, round after round, and returns each one's rounds by name.
+func (b *bed) compareConsumers(ctx context.Context, latency time.Duration, e extent) (map[string]rounds, error) {
 	q, err := b.startQueues(ctx, latency)
 	if err != nil {
 		return nil, err
 	}
-	rates, cpus := map[string][]float64{}, map[string][]float64{}
+	measured := map[string]rounds{}
 	for range e.rounds {
 		for _, c := range []consumer{stockDefaults, stockBatches, bareLoops, ours} {
 			messages := e.messages
@@ -76,15 +103,10 @@ func (b *bed) compareConsumers(ctx context.Context, latency time.Duration, e ext
 			if err != nil {
 				return nil, err
 			}
-			rates[c.name] = append(rates[c.name], t.rate)
-			cpus[c.name] = append(cpus[c.name], t.cpu.Seconds())
+			measured[c.name] = append(measured[c.name], t)
 		}
 	}
-	medians := map[string]throughput{}
-	for name := range rates {
-		medians[name] = throughput{median(rates[name]), seconds(median(cpus[name]))}
-	}
-	return medians, q.service.Stop(ctx)
+	return measured, q.service.Stop(ctx)
 }
 
 // jobBody is what a job's message looks like on the queue.
