@@ -19,24 +19,39 @@ func openApplication(t *testing.T, script string) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
+	mux := application(func() string { return script })
 	mux.Handle("/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host
 	}})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	b := openTab(t, 768)
+	b.open(server.URL + "/application")
+	return b
+}
+
+// openElsewhere opens a page of an application on another origin than Sluice's, which Sluice allows.
+func openElsewhere(t *testing.T, script string) *tab {
+	t.Helper()
+	stack.script.Store(&script)
+	b := openTab(t, 768)
+	b.open(stack.elsewhere + "/application")
+	return b
+}
+
+// application serves a page and its script.
+func application(script func() string) *http.ServeMux {
+	mux := http.NewServeMux()
 	mux.HandleFunc("GET /application", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, `<!doctype html><title>Files</title><link rel="icon" href="data:,"><input type="file"><script src="/application.js"></script>`)
 	})
 	mux.HandleFunc("GET /application.js", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		_, _ = io.WriteString(w, script)
+		_, _ = io.WriteString(w, script())
 	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	b := openTab(t, 768)
-	b.open(server.URL + "/application")
-	return b
+	return mux
 }
 
 // signIn gives the page the session cookie.

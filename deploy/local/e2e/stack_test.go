@@ -12,11 +12,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +37,9 @@ var stack struct {
 	value   map[string]string // the same, by name
 	bin     string            // folder
 	log     *bytes.Buffer
+
+	elsewhere string                 // an allowed origin, with the page of another application
+	script    atomic.Pointer[string] // of that page
 }
 
 func TestMain(m *testing.M) {
@@ -83,11 +88,13 @@ func start(dir string) error {
 		return err
 	}
 	stack.bin, stack.log = bin, &bytes.Buffer{}
+	server := httptest.NewServer(application(func() string { return *stack.script.Load() }))
+	stack.elsewhere = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 	stack.process = exec.Command(filepath.Join(bin, "sluice-local"), "run", "--data", dir)
 	stack.process.Env = append(os.Environ(),
 		"SLUICE_LOCAL_PORT_BASE="+strconv.Itoa(base),
-		"SLUICE_ALLOWED_ORIGINS=http://localhost:"+strconv.Itoa(base), // the same server, and another origin to browsers
-		"SLUICE_MULTIPART_THRESHOLD="+strconv.Itoa(16<<20),            // so that a file need not be huge to be sent in parts
+		"SLUICE_ALLOWED_ORIGINS=http://localhost:"+strconv.Itoa(base)+","+stack.elsewhere, // the first is the same server, and another origin to browsers
+		"SLUICE_MULTIPART_THRESHOLD="+strconv.Itoa(16<<20),                                // so that a file need not be huge to be sent in parts
 	)
 	stack.process.Stdout, stack.process.Stderr = stack.log, stack.log
 	stack.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
