@@ -65,6 +65,7 @@ type Authenticator struct {
 	capabilities *capabilities
 	keys         *apiKeys
 	passes       passes
+	verified     *verified
 }
 
 // New returns an authenticator. When there is a JWK set it is fetched now and again until ctx ends; a set that
@@ -78,20 +79,25 @@ func New(ctx context.Context, c Config, store *sagas.Store, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Authenticator{tokens: tokens, capabilities: capabilities, keys: newAPIKeys(c, store, log), passes: passes{store}}, nil
+	return &Authenticator{
+		tokens: tokens, capabilities: capabilities, keys: newAPIKeys(c, store, log), passes: passes{store}, verified: newVerified(),
+	}, nil
 }
 
 // Authenticate returns whom the credential speaks for.
 func (a *Authenticator) Authenticate(ctx context.Context, credential string) (Principal, error) {
 	switch {
-	case IsCapability(credential):
-		return a.capabilities.authenticate(credential)
 	case IsPass(credential):
 		return a.passes.authenticate(ctx, credential)
 	case isAPIKey(credential):
 		return a.keys.authenticate(ctx, credential)
 	}
-	return a.tokens.authenticate(ctx, credential)
+	return a.verified.principal(ctx, credential, func() (verdict, error) {
+		if IsCapability(credential) {
+			return a.capabilities.verify(credential)
+		}
+		return a.tokens.verify(ctx, credential)
+	})
 }
 
 // Capability returns a token for one upload of the owner's. It is good for the configured time, and in any case

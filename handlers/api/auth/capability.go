@@ -64,21 +64,21 @@ func (c *capabilities) sign(o sagas.Owner, upload uuid.UUID, operation string, e
 	return capabilityPrefix + signed, nil
 }
 
-func (c *capabilities) authenticate(credential string) (Principal, error) {
+func (c *capabilities) verify(credential string) (verdict, error) {
 	var claims capabilityClaims
 	_, err := c.parser.ParseWithClaims(strings.TrimPrefix(credential, capabilityPrefix), &claims,
 		func(*jwt.Token) (any, error) { return c.key, nil })
 	if err != nil {
-		return Principal{}, refusal(err)
+		return verdict{}, refusal(err)
 	}
 	p := Principal{
 		Owner:   sagas.Owner{Tenant: claims.Tenant, Subject: claims.Subject},
 		Expires: claims.ExpiresAt.Time, Upload: claims.Upload, Operation: claims.Operation,
 	}
 	if p.Upload == uuid.Nil {
-		return Principal{}, &Error{Invalid, "the token names no upload"}
+		return verdict{}, &Error{Invalid, "the token names no upload"}
 	}
-	return p, CheckOwner(p.Owner)
+	return verdict{principal: p}, CheckOwner(p.Owner)
 }
 
 // refusal says what is wrong with a JWT without quoting it.

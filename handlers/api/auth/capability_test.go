@@ -106,7 +106,7 @@ func FuzzAuthenticate(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	a := &Authenticator{tokens: tokens, capabilities: capabilities}
+	a := &Authenticator{tokens: tokens, capabilities: capabilities, verified: newVerified()}
 	good, _, err := a.Capability(alice, uuid.New(), time.Now())
 	if err != nil {
 		f.Fatal(err)

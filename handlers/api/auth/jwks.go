@@ -2,10 +2,12 @@ package auth
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/MicahParks/jwkset"
@@ -62,4 +64,20 @@ func (s *keySet) find(ctx context.Context, token *jwt.Token) (any, error) {
 		return nil, errors.Join(ErrUnavailable, err)
 	}
 	return nil, errUnknownKey
+}
+
+// holds reports whether the set, as it was fetched last, still gives out the key by that id, for that algorithm. It
+// fetches nothing.
+func (s *keySet) holds(ctx context.Context, id, algorithm string, key any) bool {
+	public, ok := key.(interface {
+		Equal(other crypto.PublicKey) bool
+	})
+	if !ok {
+		return false
+	}
+	all, err := s.keys.Storage().KeyReadAll(ctx)
+	return err == nil && slices.ContainsFunc(all, func(k jwkset.JWK) bool {
+		m := k.Marshal()
+		return m.KID == id && (m.ALG == "" || m.ALG.String() == algorithm) && public.Equal(k.Key())
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sluice-media/sluice/sagas"
@@ -44,42 +45,49 @@ func newTokens(ctx context.Context, c Config, log *slog.Logger) (*tokens, error)
 	return t, nil
 }
 
-func (t *tokens) authenticate(ctx context.Context, token string) (Principal, error) {
+func (t *tokens) verify(ctx context.Context, token string) (verdict, error) {
 	claims := jwt.MapClaims{}
-	_, err := t.parser.ParseWithClaims(token, claims, func(token *jwt.Token) (any, error) { return t.key(ctx, token) })
+	var holds func(context.Context) bool
+	_, err := t.parser.ParseWithClaims(token, claims, func(token *jwt.Token) (key any, err error) {
+		key, holds, err = t.key(ctx, token)
+		return key, err
+	})
 	if err != nil {
 		if own, ok := errors.AsType[*Error](err); ok {
-			return Principal{}, own
+			return verdict{}, own
 		}
 		if errors.Is(err, ErrUnavailable) {
-			return Principal{}, fmt.Errorf("checking a token: %w", err)
+			return verdict{}, fmt.Errorf("checking a token: %w", err)
 		}
-		return Principal{}, refusal(err)
+		return verdict{}, refusal(err)
 	}
 	expires, err := claims.GetExpirationTime()
 	if err != nil {
-		return Principal{}, refusal(err)
+		return verdict{}, refusal(err)
 	}
 	subject, err := claims.GetSubject()
 	if err != nil {
-		return Principal{}, errSubject
+		return verdict{}, errSubject
 	}
 	tenant, ok := claims[t.tenantClaim].(string)
 	if !ok {
-		return Principal{}, errTenant
+		return verdict{}, errTenant
 	}
 	p := Principal{Owner: sagas.Owner{Tenant: tenant, Subject: subject}, Expires: expires.Time}
-	return p, CheckOwner(p.Owner)
+	return verdict{principal: p, holds: holds}, CheckOwner(p.Owner)
 }
 
 // key chooses by the kind of the algorithm, which the token cannot turn round: a secret never checks the signature
-// of a key pair, and a published key never is a secret (RFC 8725, 2.1).
-func (t *tokens) key(ctx context.Context, token *jwt.Token) (any, error) {
+// of a key pair, and a published key never is a secret (RFC 8725, 2.1). Holds says later whether the key still counts.
+func (t *tokens) key(ctx context.Context, token *jwt.Token) (key any, holds func(context.Context) bool, err error) {
 	switch symmetric := strings.HasPrefix(token.Method.Alg(), "HS"); {
 	case symmetric && len(t.secret) > 0:
-		return t.secret, nil
+		return t.secret, nil, nil
 	case !symmetric && t.keys != nil:
-		return t.keys.find(ctx, token)
+		key, err := t.keys.find(ctx, token)
+		id, _ := token.Header[jwkset.HeaderKID].(string)
+		algorithm := token.Method.Alg()
+		return key, func(ctx context.Context) bool { return t.keys.holds(ctx, id, algorithm, key) }, err
 	}
-	return nil, errNoKey
+	return nil, nil, errNoKey
 }
