@@ -64,19 +64,37 @@ func inUse() int64 {
 // BenchmarkNotModified is what polling costs while nothing happens, without the network.
 func BenchmarkNotModified(b *testing.B) {
 	bundle := newTestBundle(b)
-	bundle.serve(func(_ *Config, d *Deps) { d.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) }) //nolint:sloglint // writing the log is part of the cost
 	u := bundle.begin(aFile)
-	b.ReportAllocs()
-	b.SetParallelism(16)
-	b.RunParallel(func(pb *testing.PB) {
+	bundle.bench(b, http.StatusNotModified, func() *http.Request {
+		req := httptest.NewRequest(http.MethodGet, "/v1/uploads/"+u.ID, nil)
+		req.Header.Set("If-None-Match", `"1"`)
+		return req
+	})
+}
+
+// BenchmarkBegin is what permission to upload costs, without the network.
+func BenchmarkBegin(b *testing.B) {
+	newTestBundle(b).bench(b, http.StatusCreated, func() *http.Request {
+		req := httptest.NewRequest(http.MethodPost, "/v1/uploads", strings.NewReader(`{"filename":"holiday.jpg","content_type":"image/jpeg","size":3145728}`))
+		req.Header.Set("Content-Type", "application/json")
+		return req
+	})
+}
+
+// bench makes the same request again and again, from 32 clients at a time.
+func (b *testBundle) bench(bench *testing.B, want int, request func() *http.Request) {
+	b.serve(func(_ *Config, d *Deps) { d.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) }) //nolint:sloglint // writing the log is part of the cost
+	bench.ReportAllocs()
+	bench.SetParallelism(16)
+	bench.ResetTimer()
+	bench.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			req := httptest.NewRequest(http.MethodGet, "/v1/uploads/"+u.ID, nil)
-			req.Header.Set("Authorization", "Bearer "+bundle.token)
-			req.Header.Set("If-None-Match", `"1"`)
+			req := request()
+			req.Header.Set("Authorization", "Bearer "+b.token)
 			res := httptest.NewRecorder()
-			bundle.handler.ServeHTTP(res, req)
-			if res.Code != http.StatusNotModified {
-				b.Fatal(res.Code)
+			b.handler.ServeHTTP(res, req)
+			if res.Code != want {
+				bench.Fatal(res.Code, res.Body)
 			}
 		}
 	})
