@@ -87,8 +87,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return complain(stderr, err, exitUsage)
 	}
-	log := p.logger(stderr)
-	if err := command.Run(log); err != nil {
+	logged := newLines(stderr)
+	err = command.Run(p.logger(logged))
+	_ = logged.Close() // there is nobody left to tell
+	if err != nil {
 		if _, ok := errors.AsType[*configError](err); ok {
 			return complain(stderr, err, exitUsage)
 		}
