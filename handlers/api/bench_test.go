@@ -65,7 +65,7 @@ func inUse() int64 {
 func BenchmarkNotModified(b *testing.B) {
 	bundle := newTestBundle(b)
 	u := bundle.begin(aFile)
-	bundle.bench(b, http.StatusNotModified, func() *http.Request {
+	bench(b, bundle, http.StatusNotModified, func() *http.Request {
 		req := httptest.NewRequest(http.MethodGet, "/v1/uploads/"+u.ID, nil)
 		req.Header.Set("If-None-Match", `"1"`)
 		return req
@@ -74,27 +74,27 @@ func BenchmarkNotModified(b *testing.B) {
 
 // BenchmarkBegin is what permission to upload costs, without the network.
 func BenchmarkBegin(b *testing.B) {
-	newTestBundle(b).bench(b, http.StatusCreated, func() *http.Request {
+	bench(b, newTestBundle(b), http.StatusCreated, func() *http.Request {
 		req := httptest.NewRequest(http.MethodPost, "/v1/uploads", strings.NewReader(`{"filename":"holiday.jpg","content_type":"image/jpeg","size":3145728}`))
 		req.Header.Set("Content-Type", "application/json")
 		return req
 	})
 }
 
-// bench makes the same request again and again, from 32 clients at a time.
-func (b *testBundle) bench(bench *testing.B, want int, request func() *http.Request) {
-	b.serve(func(_ *Config, d *Deps) { d.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) }) //nolint:sloglint // writing the log is part of the cost
-	bench.ReportAllocs()
-	bench.SetParallelism(16)
-	bench.ResetTimer()
-	bench.RunParallel(func(pb *testing.PB) {
+// bench makes the same request again and again, from 16 clients for each processor.
+func bench(b *testing.B, bundle *testBundle, want int, request func() *http.Request) {
+	bundle.serve(func(_ *Config, d *Deps) { d.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) }) //nolint:sloglint // writing the log is part of the cost
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			req := request()
-			req.Header.Set("Authorization", "Bearer "+b.token)
+			req.Header.Set("Authorization", "Bearer "+bundle.token)
 			res := httptest.NewRecorder()
-			b.handler.ServeHTTP(res, req)
+			bundle.handler.ServeHTTP(res, req)
 			if res.Code != want {
-				bench.Fatal(res.Code, res.Body)
+				b.Fatal(res.Code, res.Body)
 			}
 		}
 	})
