@@ -83,6 +83,7 @@ func BenchmarkBegin(b *testing.B) {
 
 // bench makes the same request again and again, from 16 clients for each processor.
 func bench(b *testing.B, bundle *testBundle, want int, request func() *http.Request) {
+	b.Helper()
 	bundle.serve(func(_ *Config, d *Deps) { d.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) }) //nolint:sloglint // writing the log is part of the cost
 	b.ReportAllocs()
 	b.SetParallelism(16)

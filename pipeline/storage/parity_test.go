@@ -50,6 +50,8 @@ func TestSignsWhatTheSDKWould(t *testing.T) {
 		"an access point":       {"", storage.Config{IncomingBucket: "arn:aws:s3:eu-central-1:123456789012:accesspoint/uploads"}, func(*s3.Options) {}},
 		"an endpoint":           {"", storage.Config{IncomingBucket: "examplebucket", Endpoint: "http://minio:9000"}, pathStyle("http://minio:9000")},
 		"an endpoint in a path": {"", storage.Config{IncomingBucket: "examplebucket", Endpoint: "https://cdn.example/s3"}, pathStyle("https://cdn.example/s3")},
+		"a port that goes":      {"", storage.Config{IncomingBucket: "examplebucket", Endpoint: "https://s3.example:443"}, pathStyle("https://s3.example:443")},
+		"a port that goes, too": {"", storage.Config{IncomingBucket: "examplebucket", Endpoint: "http://s3.example:80"}, pathStyle("http://s3.example:80")},
 		"a public endpoint":     {"", storage.Config{IncomingBucket: "examplebucket", Endpoint: "http://minio:9000", PublicEndpoint: "https://up.example"}, pathStyle("https://up.example")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +76,37 @@ func TestSignsWhatTheSDKWould(t *testing.T) {
 				compare(t, "part, "+name, got, want, err)
 			}
 		})
+	}
+}
+
+// The key is derived anew when anything changes that it is derived from.
+func TestSignsWithTheKeyOfTheMoment(t *testing.T) {
+	sign := func(c *storage.Client) storage.PresignedRequest {
+		req, err := c.PresignPut(t.Context(), permission("uploads/a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req
+	}
+	conf, secret := exampleAWS(""), "first"
+	conf.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "AKIA", SecretAccessKey: secret, CanExpire: true, Expires: time.Now().Add(-time.Minute)}, nil
+	})
+	fresh := func() *storage.Client {
+		return storage.New(conf, storage.Config{IncomingBucket: "examplebucket"})
+	}
+	used := fresh()
+	for name, change := range map[string]func() time.Time{
+		"nothing":    func() time.Time { return at },
+		"the day":    func() time.Time { return at.Add(24 * time.Hour) },
+		"the secret": func() time.Time { secret = "second"; return at },
+	} {
+		now, other := change(), fresh()
+		used.SetClock(now)
+		other.SetClock(now)
+		if got, want := sign(used), sign(other); got.URL != want.URL {
+			t.Errorf("after a change of %s: signed %s, want %s", name, got.URL, want.URL)
+		}
 	}
 }
 

@@ -2,8 +2,6 @@ package storage
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -14,8 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // PresignedPost is an upload by form that its holder may make until it expires: a multipart/form-data POST to URL of
@@ -91,10 +87,10 @@ func (s *signer) signPost(ctx context.Context, bucket string, fields map[string]
 		return PresignedPost{}, err
 	}
 	now := s.now().UTC()
-	day := now.Format("20060102")
-	fields["x-amz-algorithm"] = "AWS4-HMAC-SHA256"
+	day := now.Format(dayFormat)
+	fields["x-amz-algorithm"] = algorithm
 	fields["x-amz-credential"] = credentials.AccessKeyID + "/" + day + "/" + t.region + "/" + service + "/aws4_request"
-	fields["x-amz-date"] = now.Format("20060102T150405Z")
+	fields["x-amz-date"] = now.Format(momentFormat)
 	if credentials.SessionToken != "" {
 		fields["x-amz-security-token"] = credentials.SessionToken
 	}
@@ -111,22 +107,7 @@ func (s *signer) signPost(ctx context.Context, bucket string, fields map[string]
 		return PresignedPost{}, err
 	}
 	fields["policy"] = base64.StdEncoding.EncodeToString(text)
-	fields["x-amz-signature"] = signature(credentials, day, t.region, fields["policy"])
+	// The signature of a policy: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html
+	fields["x-amz-signature"] = hex.EncodeToString(mac(s.key(credentials, day, t.region), fields["policy"]))
 	return PresignedPost{URL: t.url.String() + "/", Fields: fields, Expires: expires}, nil
-}
-
-// signature signs a policy, of which the SDK signs none with more than a key in it.
-// https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html
-func signature(c aws.Credentials, day, region, text string) string {
-	key := []byte("AWS4" + c.SecretAccessKey)
-	for _, step := range []string{day, region, service, "aws4_request"} {
-		key = mac(key, step)
-	}
-	return hex.EncodeToString(mac(key, text))
-}
-
-func mac(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
-	return h.Sum(nil)
 }

@@ -8,30 +8,27 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/auth"
-	"github.com/aws/smithy-go/encoding/httpbinding"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 const (
-	service         = "s3"
-	unsignedPayload = "UNSIGNED-PAYLOAD"
+	service = "s3"
 
 	// maxLifetime is the longest that a presigned request may live.
 	// https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 	maxLifetime = 7 * 24 * time.Hour
 )
 
-// signer signs what a client may do in one bucket. It gives the signing half of the SDK the request directly: the same
-// URL to the byte as that of the SDK's presign client, without building a middleware stack for each.
+// signer signs what a client may do in one bucket: the same URL to the byte as that of the SDK's presign client.
 type signer struct {
 	credentials aws.CredentialsProvider
-	v4          *v4.Signer
+	last        atomic.Pointer[signingKey]
 	target      func() (target, error)
 	now         func() time.Time
 }
@@ -45,7 +42,6 @@ type target struct {
 func newSigner(o s3.Options, bucket string) *signer {
 	return &signer{
 		credentials: cached(o.Credentials),
-		v4:          v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
 		target:      sync.OnceValues(func() (target, error) { return resolve(o, bucket) }),
 		now:         time.Now,
 	}
@@ -80,7 +76,8 @@ func resolve(o s3.Options, bucket string) (target, error) {
 	return t, nil
 }
 
-// sign returns a presigned PUT of key. The query belongs to the operation; size and the headers are signed.
+// sign returns a presigned PUT of key. The query belongs to the operation; size, unless it is 0, and the headers are
+// signed.
 func (s *signer) sign(ctx context.Context, key string, query url.Values, header http.Header, size int64, lifetime time.Duration) (PresignedRequest, error) {
 	if err := checkLifetime(lifetime); err != nil {
 		return PresignedRequest{}, err
@@ -94,22 +91,18 @@ func (s *signer) sign(ctx context.Context, key string, query url.Values, header 
 		return PresignedRequest{}, err
 	}
 	query.Set("X-Amz-Expires", strconv.FormatInt(int64(lifetime/time.Second), 10))
-	u := t.url
-	u.RawPath = u.EscapedPath() + "/" + httpbinding.EscapePath(key, false)
-	u.Path += "/" + key
-	u.RawQuery = query.Encode()
-	now := s.now()
-	signed, names, err := s.v4.PresignHTTP(ctx, credentials,
-		&http.Request{Method: http.MethodPut, URL: &u, Header: header, ContentLength: size},
-		unsignedPayload, service, t.region, now)
-	if err != nil {
-		return PresignedRequest{}, err
+	if size > 0 {
+		header.Set("Content-Length", strconv.FormatInt(size, 10))
 	}
-	out := PresignedRequest{Method: http.MethodPut, URL: signed, Headers: make(map[string]string, len(names)), Expires: expiry(now, lifetime, credentials)}
-	for name := range names {
-		if name != "Host" {
-			out.Headers[name] = names.Get(name)
-		}
+	now := s.now().UTC()
+	out := PresignedRequest{
+		Method:  http.MethodPut,
+		URL:     t.presign(credentials, s.key(credentials, now.Format(dayFormat), t.region), key, query, header, now),
+		Headers: make(map[string]string, len(header)),
+		Expires: expiry(now, lifetime, credentials),
+	}
+	for name := range header {
+		out.Headers[name] = header.Get(name)
 	}
 	return out, nil
 }
