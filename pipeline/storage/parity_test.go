@@ -88,7 +88,7 @@ func TestSignsWithTheKeyOfTheMoment(t *testing.T) {
 		}
 		return req
 	}
-	conf, secret := exampleAWS(""), "first"
+	conf, secret := exampleAWS(""), ""
 	conf.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: "AKIA", SecretAccessKey: secret, CanExpire: true, Expires: time.Now().Add(-time.Minute)}, nil
 	})
@@ -96,16 +96,16 @@ func TestSignsWithTheKeyOfTheMoment(t *testing.T) {
 		return storage.New(conf, storage.Config{IncomingBucket: "examplebucket"})
 	}
 	used := fresh()
-	for name, change := range map[string]func() time.Time{
-		"nothing":    func() time.Time { return at },
-		"the day":    func() time.Time { return at.Add(24 * time.Hour) },
-		"the secret": func() time.Time { secret = "second"; return at },
-	} {
-		now, other := change(), fresh()
-		used.SetClock(now)
-		other.SetClock(now)
+	for _, moment := range []struct {
+		now    time.Time
+		secret string
+	}{{at, "first"}, {at, "first"}, {at, "second"}, {at.Add(24 * time.Hour), "second"}} {
+		secret = moment.secret
+		other := fresh()
+		used.SetClock(moment.now)
+		other.SetClock(moment.now)
 		if got, want := sign(used), sign(other); got.URL != want.URL {
-			t.Errorf("after a change of %s: signed %s, want %s", name, got.URL, want.URL)
+			t.Errorf("%s, the %s secret: signed %s, want %s", moment.now, secret, got.URL, want.URL)
 		}
 	}
 }
