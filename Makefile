@@ -55,8 +55,8 @@ chaos-long: build bin/sluice-failpoints ## the storm with 10,000 uploads, in abo
 bin/sluice-failpoints: deps
 	$(GO) build -tags failpoints -o $@ ./cmd/sluice
 
-hosts: build ## cut hosts off from Postgres, from SQS and from everything, and judge the same
-	bin/sluice-local chaos --seed $(SEED) --profile hosts --uploads 150 --duration 66s
+hosts: build ## cut hosts off from Postgres, from SQS and from everything for longer than any of Sluice's deadlines, and judge the same
+	bin/sluice-local chaos --seed $(SEED) --profile hosts --uploads 200 --duration 285s
 
 mutants: build ## plant bugs in Sluice and show that chaos finds each
 	bin/sluice-local mutants --seed $(SEED)

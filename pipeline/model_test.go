@@ -67,6 +67,7 @@ func TestEveryUploadMeetsItsFate(t *testing.T) {
 		w.lossless = rapid.Bool().Draw(rt, "lossless")
 		w.happen(plan...)
 		w.settle()
+		w.regret()
 		for _, f := range w.files {
 			w.judge(f)
 		}
@@ -108,6 +109,18 @@ func (w *world) settle() {
 		w.happen(happening{kind: sweep, copies: 1, fault: none})
 		w.drain()
 	}
+}
+
+// regret has clients delete what has its outcome, and sees that nothing of it can be reached from that moment on, and that
+// the queues alone finish it.
+func (w *world) regret() {
+	w.over = true
+	for i, f := range w.files {
+		if f.fate.rueful {
+			w.happen(happening{kind: erase, which: i, copies: 1, fault: none})
+		}
+	}
+	w.drain()
 }
 
 func (w *world) drain() {

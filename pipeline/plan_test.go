@@ -12,15 +12,16 @@ import (
 
 // fate is what is true of a file, and so what must become of its upload.
 type fate struct {
-	stage string      // the stage at which it leaves the line; empty: none
-	state sagas.State // where it ends
-	code  sagas.Code  // with this reason
-	late  bool        // its time is over before it arrives
-	moody bool        // the client may cancel
+	stage  string      // the stage at which it leaves the line; empty: none
+	state  sagas.State // where it ends
+	code   sagas.Code  // with this reason
+	late   bool        // its time is over before it arrives
+	moody  bool        // the client may cancel
+	rueful bool        // the client deletes it when all is over
 }
 
 func (f fate) String() string {
-	return strings.TrimSpace(fmt.Sprintf("%s %s %s late=%t moody=%t", f.stage, f.state, f.code, f.late, f.moody))
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s late=%t moody=%t rueful=%t", f.stage, f.state, f.code, f.late, f.moody, f.rueful))
 }
 
 // arrives reports whether the client ever sends the file.
@@ -31,14 +32,14 @@ func (f fate) exhausts() bool { return f.code == sagas.AttemptsExhausted }
 
 var fates = rapid.SampledFrom([]fate{
 	{state: sagas.Ready},
-	{state: sagas.Ready},
+	{state: sagas.Ready, rueful: true},
 	{state: sagas.Ready, moody: true},
 	{state: sagas.Ready, late: true},
 	{state: sagas.Expired, code: sagas.NeverUploaded, late: true},
 	{stage: pipeline.Verify, state: sagas.Rejected, code: sagas.TypeMismatch},
 	{stage: pipeline.Verify, state: sagas.Failed, code: sagas.AttemptsExhausted},
 	{stage: pipeline.Scan, state: sagas.Infected, code: sagas.Malware},
-	{stage: pipeline.Scan, state: sagas.Infected, code: sagas.Malware, moody: true},
+	{stage: pipeline.Scan, state: sagas.Infected, code: sagas.Malware, moody: true, rueful: true},
 	{stage: pipeline.Scan, state: sagas.Unscannable, code: sagas.ScanLimit},
 	{stage: pipeline.Scan, state: sagas.Failed, code: sagas.AttemptsExhausted},
 	{stage: pipeline.Thumbnail, state: sagas.Rejected, code: sagas.Undecodable},

@@ -65,6 +65,7 @@ type world struct {
 	sent    []letter // everything that ever was
 	wrong   []string // what must never happen, and did
 
+	over     bool     // everything has come to its end
 	lossless bool     // the queues lose nothing: then no sweep is needed, and there is none
 	current  []*frame // what is going on, innermost last
 }
@@ -137,7 +138,7 @@ func (w *world) happen(list ...happening) {
 		case forge:
 			w.forge(h.which)
 		case abort, erase:
-			if f := w.files[h.which%len(w.files)]; f.fate.moody {
+			if f := w.files[h.which%len(w.files)]; f.fate.moody || w.over {
 				w.cancel(f)
 			}
 		case sweep:
