@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -65,8 +66,10 @@ func TestUppySaysWhyOneMayNotUpload(t *testing.T) {
 		t.Fatalf("%d, %v", code, err)
 	}
 	foreign := beginForeign(t)
+	waiting, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	for {
-		code, _, err := fetch(t.Context(), expired.Endpoint+"/v1/pass")
+		code, _, err := fetch(waiting, expired.Endpoint+"/v1/pass")
 		if err != nil {
 			t.Fatal(err)
 		}
