@@ -29,6 +29,7 @@ type Beginning struct {
 	Bucket   string
 	Key      string
 	Declared Content
+	MaxSize  int64 // bytes that the tenant is allowed; 0: nobody says
 	Metadata map[string]string
 	Lifetime time.Duration // from now until it expires if nothing arrives
 	Quota    Quota         // what the tenant may have in flight, this upload included
@@ -41,7 +42,7 @@ type Beginning struct {
 // matches reports whether u is what b began.
 func (b Beginning) matches(u Upload) bool {
 	return u.ID == b.ID && u.Owner == b.Owner && u.Method == b.Method && u.Filename == b.Filename &&
-		u.Bucket == b.Bucket && u.Key == b.Key && u.Pass == b.Pass && maps.Equal(u.Metadata, b.Metadata) &&
+		u.Bucket == b.Bucket && u.Key == b.Key && u.MaxSize == b.MaxSize && u.Pass == b.Pass && maps.Equal(u.Metadata, b.Metadata) &&
 		u.Declared.Type == b.Declared.Type && u.Declared.Size == b.Declared.Size &&
 		bytes.Equal(u.Declared.SHA256, b.Declared.SHA256) && u.Multipart == b.Multipart
 }
@@ -169,7 +170,7 @@ func insert(ctx context.Context, q querier, beginnings []Beginning, worker strin
 func (b Beginning) upload(created, expires, read time.Time) Upload {
 	return Upload{
 		ID: b.ID, Owner: b.Owner, State: Initiated, Version: 1, Method: b.Method, Filename: b.Filename, Bucket: b.Bucket, Key: b.Key,
-		Declared: b.Declared, Multipart: b.Multipart, Variants: []Variant{}, Metadata: b.Metadata, Pass: b.Pass,
+		Declared: b.Declared, MaxSize: b.MaxSize, Multipart: b.Multipart, Variants: []Variant{}, Metadata: b.Metadata, Pass: b.Pass,
 		CreatedAt: created, UpdatedAt: created, ExpiresAt: expires, ReadAt: read,
 	}
 }
@@ -179,7 +180,7 @@ func beginArgs(beginnings []Beginning) (pgx.NamedArgs, error) {
 	n := len(beginnings)
 	text := func() []string { return make([]string, 0, n) }
 	ids, tenants, owners, methods, filenames, buckets, keys, types, metadata := text(), text(), text(), text(), text(), text(), text(), text(), text()
-	sizes, partSizes, partCounts := make([]*int64, n), make([]*int64, n), make([]*int, n)
+	sizes, mosts, partSizes, partCounts := make([]*int64, n), make([]*int64, n), make([]*int64, n), make([]*int, n)
 	sums, partSums, passes, lifetimes := make([][]byte, n), make([]bool, n), make([]*string, n), make([]int64, n)
 	for i, b := range beginnings {
 		notes, err := jsonText(b.Metadata)
@@ -190,13 +191,13 @@ func beginArgs(beginnings []Beginning) (pgx.NamedArgs, error) {
 		tenants, owners = append(tenants, b.Owner.Tenant), append(owners, b.Owner.Subject)
 		methods, filenames = append(methods, string(b.Method)), append(filenames, b.Filename)
 		buckets, keys, types = append(buckets, b.Bucket), append(keys, b.Key), append(types, b.Declared.Type)
-		sizes[i], sums[i] = nullable(b.Declared.Size), b.Declared.SHA256
+		sizes[i], sums[i], mosts[i] = nullable(b.Declared.Size), b.Declared.SHA256, nullable(b.MaxSize)
 		partSizes[i], partCounts[i], partSums[i] = nullable(b.Multipart.PartSize), nullable(b.Multipart.PartCount), b.Multipart.SHA256
 		passes[i], lifetimes[i] = nullable(b.Pass), b.Lifetime.Microseconds()
 	}
 	return pgx.NamedArgs{
 		"ids": ids, "tenants": tenants, "owners": owners, "methods": methods, "filenames": filenames, "buckets": buckets, "keys": keys,
-		"types": types, "sizes": sizes, "sums": sums, "part_sizes": partSizes, "part_counts": partCounts, "part_sums": partSums,
+		"types": types, "sizes": sizes, "sums": sums, "mosts": mosts, "part_sizes": partSizes, "part_counts": partCounts, "part_sums": partSums,
 		"metadata": metadata, "passes": passes, "lifetimes": lifetimes,
 	}, nil
 }

@@ -6,7 +6,7 @@ import (
 
 // uploadColumns is in the order in which scanUpload reads.
 const uploadColumns = `id, tenant, owner, state, version, method, filename, bucket, key,
-	declared_type, coalesce(declared_size, 0), declared_sha256,
+	declared_type, coalesce(declared_size, 0), declared_sha256, coalesce(max_size, 0),
 	coalesce(observed_type, ''), coalesce(observed_size, 0), observed_sha256,
 	coalesce(multipart_id, ''), coalesce(part_size, 0), coalesce(part_count, 0), part_sha256,
 	coalesce(etag, ''), coalesce(version_id, ''), coalesce(width, 0), coalesce(height, 0), variants,
@@ -25,13 +25,13 @@ const uncleaned = `(state IN ('rejected', 'infected', 'unscannable', 'failed', '
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
-		declared_type, declared_size, declared_sha256, part_size, part_count, part_sha256, metadata, pass, expires_at)
+		declared_type, declared_size, declared_sha256, max_size, part_size, part_count, part_sha256, metadata, pass, expires_at)
 	SELECT id, tenant, owner, @state, method, filename, bucket, key,
-		type, size, sum, part_size, part_count, part_sum, metadata::jsonb, pass, now() + lifetime * interval '1 microsecond'
+		type, size, sum, most, part_size, part_count, part_sum, metadata::jsonb, pass, now() + lifetime * interval '1 microsecond'
 	FROM unnest(@ids::text[]::uuid[], @tenants::text[], @owners::text[], @methods::text[], @filenames::text[], @buckets::text[],
-		@keys::text[], @types::text[], @sizes::bigint[], @sums::bytea[], @part_sizes::bigint[], @part_counts::integer[],
+		@keys::text[], @types::text[], @sizes::bigint[], @sums::bytea[], @mosts::bigint[], @part_sizes::bigint[], @part_counts::integer[],
 		@part_sums::boolean[], @metadata::text[], @passes::text[], @lifetimes::bigint[])
-		AS asked (id, tenant, owner, method, filename, bucket, key, type, size, sum, part_size, part_count, part_sum, metadata, pass, lifetime)
+		AS asked (id, tenant, owner, method, filename, bucket, key, type, size, sum, most, part_size, part_count, part_sum, metadata, pass, lifetime)
 	RETURNING id, version, state, created_at, expires_at
 ), logged AS (
 	INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
@@ -95,7 +95,7 @@ GROUP BY state`
 
 func scanUpload(row pgx.CollectableRow) (u Upload, err error) {
 	err = row.Scan(&u.ID, &u.Owner.Tenant, &u.Owner.Subject, &u.State, &u.Version, &u.Method, &u.Filename, &u.Bucket, &u.Key,
-		&u.Declared.Type, &u.Declared.Size, &u.Declared.SHA256,
+		&u.Declared.Type, &u.Declared.Size, &u.Declared.SHA256, &u.MaxSize,
 		&u.Observed.Type, &u.Observed.Size, &u.Observed.SHA256,
 		&u.Multipart.UploadID, &u.Multipart.PartSize, &u.Multipart.PartCount, &u.Multipart.SHA256,
 		&u.ETag, &u.VersionID, &u.Width, &u.Height, &u.Variants,

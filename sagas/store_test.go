@@ -28,6 +28,7 @@ func beginning(t testing.TB) sagas.Beginning {
 		ID: id, Owner: owner, Method: sagas.MethodPut, Filename: "ein Foto.jpg",
 		Bucket: "incoming", Key: "uploads/" + id.String() + ".jpg",
 		Declared: sagas.Content{Type: "image/jpeg", Size: 1234, SHA256: bytes.Repeat([]byte{7}, 32)},
+		MaxSize:  5000,
 		Metadata: map[string]string{"album": "summer"},
 		Lifetime: time.Hour,
 	}
@@ -61,7 +62,7 @@ func TestBegin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if u.ID != b.ID || u.Owner != owner || u.State != sagas.Initiated || u.Version != 1 || u.Filename != b.Filename ||
-		u.Declared.Size != 1234 || !bytes.Equal(u.Declared.SHA256, b.Declared.SHA256) || u.Metadata["album"] != "summer" {
+		u.Declared.Size != 1234 || u.MaxSize != 5000 || !bytes.Equal(u.Declared.SHA256, b.Declared.SHA256) || u.Metadata["album"] != "summer" {
 		t.Errorf("began %+v from %+v", u, b)
 	}
 	if got := u.ExpiresAt.Sub(u.CreatedAt); got != time.Hour {
@@ -90,7 +91,7 @@ func TestAdvanceKeepsFactsAndHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if read.State != sagas.Processed || read.Version != 5 || read.ETag != "abc" || read.VersionID != "v1" ||
-		read.Observed.Size != 1234 || read.Observed.Type != "image/jpeg" || read.Width != 4000 ||
+		read.MaxSize != 5000 || read.Observed.Size != 1234 || read.Observed.Type != "image/jpeg" || read.Width != 4000 ||
 		len(read.Variants) != 1 || read.Variants[0] != variant {
 		t.Errorf("read %+v", read)
 	}

@@ -18,6 +18,7 @@ type Upload struct {
 	Key      string
 	Declared Content
 	Observed Content
+	MaxSize  int64 // bytes that its tenant was allowed when it began; 0: not known
 
 	Multipart Multipart // zero unless Method is MethodMultipart
 

@@ -93,7 +93,7 @@ func (s *server) beginPost(ctx context.Context, d declaration) (sagas.Upload, v1
 
 func (s *server) permission(b sagas.Beginning, onlyOnce bool) storage.PutPermission {
 	return storage.PutPermission{
-		Key: b.Key, Type: b.Declared.Type, Size: b.Declared.Size, SHA256: b.Declared.SHA256,
+		Key: b.Key, Type: b.Declared.Type, Size: b.Declared.Size, MaxSize: b.MaxSize, SHA256: b.Declared.SHA256,
 		OnlyOnce: onlyOnce, Lifetime: s.config.PresignLifetime,
 	}
 }
@@ -157,7 +157,7 @@ func (s *server) beginning(ctx context.Context, d declaration) (sagas.Beginning,
 	return sagas.Beginning{
 		ID: id, Owner: callOf(ctx).principal.Owner, Pass: callOf(ctx).principal.Pass, Method: d.method, Filename: d.filename,
 		Bucket: s.objects.Incoming, Key: "uploads/" + id.String() + extensions[d.content.Type],
-		Declared: d.content, Metadata: d.metadata, Lifetime: s.config.PresignLifetime + s.config.ArrivalGrace,
+		Declared: d.content, MaxSize: callOf(ctx).limits.maxSize, Metadata: d.metadata, Lifetime: s.config.PresignLifetime + s.config.ArrivalGrace,
 	}, nil
 }
 

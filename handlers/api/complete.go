@@ -22,7 +22,7 @@ const (
 )
 
 type completeInput struct {
-	ID   string `path:"id" doc:"The upload's id."`
+	ID   string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
 	Body *v1.Completion
 }
 
@@ -101,7 +101,7 @@ func (s *server) join(ctx context.Context, u sagas.Upload, listed []storage.Part
 	if err != nil {
 		return err
 	}
-	if err := s.checkStored(u, stored, listed, callOf(ctx).limits.maxSize); err != nil {
+	if err := s.checkStored(u, stored, listed, firstOf(u.MaxSize, callOf(ctx).limits.maxSize)); err != nil {
 		return err
 	}
 	_, err = s.objects.CompleteMultipart(ctx, u.Key, u.Multipart.UploadID, stored)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -216,5 +217,39 @@ func TestUppySendsAsMuchAsItDeclares(t *testing.T) {
 	wantMessage(t, b.call("POST", u.path("/complete"), partsBody(b.sendUppy(u)...), b.as(b.token)...), http.StatusConflict)
 	if got := b.upload(u.id()); got.State != string(sagas.Initiated) {
 		t.Errorf("it is %+v", got)
+	}
+}
+
+// What has no signed size is held to its tenant's largest one: by the form where there is one, and by the row for verify.
+func TestATenantsLargestSizeGoesWithTheUpload(t *testing.T) {
+	b := newTestBundle(t)
+	size := int64(len(picture))
+	b.setLimits(sagas.Limits{Tenant: "small", MaxSize: &size})
+	small := b.as(token(t, "small", "alice"))
+	form := answer[params](t, b.call("GET", "/s3/params?filename=a.jpg&type=image%2Fjpeg", "", small...))
+	if res := b.post(form.permission(), append(slices.Clone(picture), 0)); res.status != http.StatusBadRequest {
+		t.Errorf("a byte more by the form: %d %s", res.status, res.body)
+	}
+	if res := b.post(form.permission(), picture); res.status != http.StatusCreated {
+		t.Errorf("by the form: %d %s", res.status, res.body)
+	}
+	for path, body := range map[string]string{
+		"/get-upload-url":  `{"filename":"a.jpg","contentType":"image/jpeg"}`,
+		"/start-multipart": `{"contentType":"image/jpeg","partCount":1}`,
+		"/s3/multipart":    `{"filename":"a.jpg","type":"image/jpeg"}`,
+		"/v1/uploads":      declaring(picture),
+	} {
+		if res := b.call("POST", path, body, small...); !granted(res) {
+			t.Fatalf("%s: %d %s", path, res.status, res.body)
+		}
+	}
+	uploads, err := b.store.List(t.Context(), sagas.Owner{Tenant: "small", Subject: "alice"}, sagas.Selection{Most: 10})
+	if err != nil || len(uploads) != 5 {
+		t.Fatalf("%d uploads, %v", len(uploads), err)
+	}
+	for _, u := range uploads {
+		if u.MaxSize != size {
+			t.Errorf("%+v", u)
+		}
 	}
 }

@@ -24,7 +24,7 @@ const sniffed = 3072
 
 // Config says what may pass.
 type Config struct {
-	MaxSize      int64    `help:"Largest file, in bytes." default:"2097152000"`
+	MaxSize      int64    `help:"Largest file, in bytes; a tenant may be held to less." default:"2097152000"`
 	AllowedTypes []string `help:"Media types that may pass." default:"image/jpeg,image/png,image/webp,video/mp4"`
 }
 
@@ -72,8 +72,8 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 		return pipeline.Reject(sagas.EmptyFile, "the file is empty"), nil
 	case u.Declared.Size != 0 && o.Size != u.Declared.Size:
 		return pipeline.Reject(sagas.SizeMismatch, "declared %d bytes, found %d", u.Declared.Size, o.Size), nil
-	case o.Size > s.config.MaxSize:
-		return pipeline.Reject(sagas.TooLarge, "%d bytes are more than the allowed %d", o.Size, s.config.MaxSize), nil
+	case o.Size > s.most(u):
+		return pipeline.Reject(sagas.TooLarge, "%d bytes are more than the allowed %d", o.Size, s.most(u)), nil
 	}
 
 	found, err := s.sniff(ctx, pinned)
@@ -106,6 +106,15 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 	return pipeline.Advance(sagas.Verified, sagas.Facts{
 		Observed: sagas.Content{Type: u.Declared.Type, Size: o.Size, SHA256: sum},
 	}), nil
+}
+
+// most is how many bytes the upload may have: its tenant's limit, within the stage's own. The tenant's types need no
+// such care: the declared type was one of them, and the found one is held to it.
+func (s *Stage) most(u sagas.Upload) int64 {
+	if u.MaxSize > 0 {
+		return min(u.MaxSize, s.config.MaxSize)
+	}
+	return s.config.MaxSize
 }
 
 // digest reads the whole object for its SHA-256. S3 knows that of a file that came in one piece only: of parts it

@@ -37,25 +37,28 @@ func TestVerify(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body     []byte
 		declared sagas.Content
+		maxSize  int64 // of its tenant
 		state    sagas.State
 		code     sagas.Code
 	}{
-		"as declared":             {photo, sagas.Content{Type: "image/jpeg", Size: int64(len(photo)), SHA256: sum[:]}, sagas.Verified, ""},
-		"no size declared":        {photo, sagas.Content{Type: "image/jpeg"}, sagas.Verified, ""},
-		"another checksum":        {photo, sagas.Content{Type: "image/jpeg", SHA256: bytes.Repeat([]byte{7}, 32)}, sagas.Rejected, sagas.ChecksumMismatch},
-		"another size":            {photo, sagas.Content{Type: "image/jpeg", Size: 1}, sagas.Rejected, sagas.SizeMismatch},
-		"empty":                   {nil, sagas.Content{Type: "image/jpeg"}, sagas.Rejected, sagas.EmptyFile},
-		"too large":               {make([]byte, config.MaxSize+1), sagas.Content{Type: "image/jpeg"}, sagas.Rejected, sagas.TooLarge},
-		"a PNG called a JPEG":     {png, sagas.Content{Type: "image/jpeg"}, sagas.Rejected, sagas.TypeMismatch},
-		"a text called a JPEG":    {[]byte("dear diary"), sagas.Content{Type: "image/jpeg"}, sagas.Rejected, sagas.TypeMismatch},
-		"EICAR called a JPEG":     {[]byte(eicar), sagas.Content{Type: "image/jpeg"}, sagas.Rejected, sagas.TypeMismatch},
-		"a type that may not in":  {gif, sagas.Content{Type: "image/gif"}, sagas.Rejected, sagas.TypeNotAllowed},
-		"HTML called a PNG":       {[]byte("<html><script>"), sagas.Content{Type: "image/png"}, sagas.Rejected, sagas.TypeMismatch},
-		"shorter than the prefix": {png, sagas.Content{Type: "image/png", Size: int64(len(png))}, sagas.Verified, ""},
+		"as declared":              {photo, sagas.Content{Type: "image/jpeg", Size: int64(len(photo)), SHA256: sum[:]}, 0, sagas.Verified, ""},
+		"no size declared":         {photo, sagas.Content{Type: "image/jpeg"}, 0, sagas.Verified, ""},
+		"another checksum":         {photo, sagas.Content{Type: "image/jpeg", SHA256: bytes.Repeat([]byte{7}, 32)}, 0, sagas.Rejected, sagas.ChecksumMismatch},
+		"another size":             {photo, sagas.Content{Type: "image/jpeg", Size: 1}, 0, sagas.Rejected, sagas.SizeMismatch},
+		"empty":                    {nil, sagas.Content{Type: "image/jpeg"}, 0, sagas.Rejected, sagas.EmptyFile},
+		"too large":                {make([]byte, config.MaxSize+1), sagas.Content{Type: "image/jpeg"}, 1 << 40, sagas.Rejected, sagas.TooLarge},
+		"too large for its tenant": {photo, sagas.Content{Type: "image/jpeg"}, int64(len(photo)) - 1, sagas.Rejected, sagas.TooLarge},
+		"as large as it may be":    {photo, sagas.Content{Type: "image/jpeg"}, int64(len(photo)), sagas.Verified, ""},
+		"a PNG called a JPEG":      {png, sagas.Content{Type: "image/jpeg"}, 0, sagas.Rejected, sagas.TypeMismatch},
+		"a text called a JPEG":     {[]byte("dear diary"), sagas.Content{Type: "image/jpeg"}, 0, sagas.Rejected, sagas.TypeMismatch},
+		"EICAR called a JPEG":      {[]byte(eicar), sagas.Content{Type: "image/jpeg"}, 0, sagas.Rejected, sagas.TypeMismatch},
+		"a type that may not in":   {gif, sagas.Content{Type: "image/gif"}, 0, sagas.Rejected, sagas.TypeNotAllowed},
+		"HTML called a PNG":        {[]byte("<html><script>"), sagas.Content{Type: "image/png"}, 0, sagas.Rejected, sagas.TypeMismatch},
+		"shorter than the prefix":  {png, sagas.Content{Type: "image/png", Size: int64(len(png))}, 0, sagas.Verified, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := upload(t, objects, tc.body)
-			u.Declared = tc.declared
+			u.Declared, u.MaxSize = tc.declared, tc.maxSize
 			out, err := verify.New(config, objects).Run(t.Context(), u)
 			if err != nil {
 				t.Fatal(err)

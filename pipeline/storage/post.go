@@ -58,6 +58,9 @@ func (c *Client) presignPost(ctx context.Context, p PutPermission) (PresignedPos
 	least, most := p.Size, p.Size
 	if p.Size == 0 {
 		least, most = 1, MaxPut
+		if p.MaxSize > 0 {
+			most = min(most, p.MaxSize)
+		}
 	}
 	lifetime := p.Lifetime
 	if longest := c.profile.postLifetime; longest > 0 {

@@ -14,6 +14,7 @@ type PutPermission struct {
 	Key      string
 	Type     string // Content-Type, always signed
 	Size     int64  // exact Content-Length; 0 leaves it open
+	MaxSize  int64  // bytes that an open Size may come to, which only a form can be held to; 0: as many as a form carries
 	SHA256   []byte // signed and checked by S3, where the provider can; nil leaves it open
 	OnlyOnce bool   // sign If-None-Match: * or what the provider has instead, so that S3 refuses a second PUT
 	Lifetime time.Duration
