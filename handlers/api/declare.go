@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 	"github.com/sluice-media/sluice/pipeline/storage"
@@ -17,7 +15,6 @@ import (
 )
 
 const (
-	maxFilename     = 1024 // bytes
 	maxMetadata     = 32   // entries
 	maxMetadataText = 1024 // bytes in a value
 )
@@ -110,36 +107,6 @@ func (s *server) method(asked sagas.Method, size int64) (sagas.Method, error) {
 		return "", methodNotSupported.because("Only multipart takes a file of more than %d bytes.", storage.MaxPut)
 	}
 	return asked, nil
-}
-
-// checkFilename says what is wrong with a name, or nothing. Folders before it are fine, since the name is only ever
-// shown. What lies about itself is not: a way up, and text that is shown in another order than it is written.
-func checkFilename(name string) string {
-	switch {
-	case strings.TrimSpace(name) == "":
-		return "must not be empty"
-	case len(name) > maxFilename:
-		return "must be at most " + strconv.Itoa(maxFilename) + " bytes"
-	case hasControl(name):
-		return "must not have control characters"
-	case strings.ContainsFunc(name, reorders):
-		return "must not have characters that change the direction of text"
-	case slices.Contains(strings.FieldsFunc(name, isSeparator), ".."):
-		return "must not lead to a folder above"
-	}
-	return ""
-}
-
-// reorders reports the explicit formatting characters of bidirectional text: embeddings, overrides and isolates.
-// Letters of any script bring their direction along and need none of them.
-// https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings
-func reorders(r rune) bool { return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' }
-
-func isSeparator(r rune) bool { return r == '/' || r == '\\' }
-
-// hasControl reports text that is not fit for showing or, with a NUL, for Postgres.
-func hasControl(s string) bool {
-	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // parseSHA256 reads a digest in either of the two usual spellings; an empty string is no digest.
