@@ -55,6 +55,7 @@ func newTestBundle(t *testing.T) *testBundle {
 			MaxAttempts: sqstest.MaxReceiveCount - 1, ScanMaxSize: 1 << 20, TestSignatures: true,
 		},
 	}
+	b.storage.Provider = storage.VersityGW
 	conf := storagetest.AWS(t)
 	b.admin = storagetest.Admin(t, b.storage.Endpoint)
 	b.deps = Deps{

@@ -82,7 +82,7 @@ func TestAllIsWell(t *testing.T) {
 			t.Errorf("found %+v", f)
 		}
 	}
-	if len(r.Findings) != 29 {
+	if len(r.Findings) != 30 {
 		t.Errorf("%d findings: %+v", len(r.Findings), r.Findings)
 	}
 	if out.sent != 0 {

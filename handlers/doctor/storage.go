@@ -15,7 +15,7 @@ func (d *Doctor) examineStorage(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{broken("credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this host a role", err)}
 	}
-	findings := []Finding{ok("credentials", "from %s", credentials.Source)}
+	findings := []Finding{ok("credentials", "from %s", credentials.Source), d.checkProvider()}
 	media, published := d.checkMedia(ctx)
 	if _, err := d.Objects.FirstKey(ctx, d.Objects.Incoming); err != nil {
 		return append(findings, broken("incoming bucket", fixOf(err), err), media)

@@ -24,6 +24,13 @@ func (b *testBundle) open(t *testing.T, bucket string) {
 	}
 }
 
+// profile has the store taken for another provider's.
+func (b *testBundle) profile(t *testing.T, p storage.Provider) {
+	t.Helper()
+	b.storage.Provider = p
+	b.deps.Objects = storage.New(storagetest.AWS(t), b.storage)
+}
+
 // hiding is a proxy that leaves out a header of the store's answers.
 func hiding(t *testing.T, endpoint, header string) string {
 	t.Helper()
@@ -117,6 +124,22 @@ func TestStorage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "versions", Fail, "enable versioning"},
+		"no versions, as is known": {func(t *testing.T, b *testBundle) {
+			t.Helper()
+			b.profile(t, storage.R2)
+		}, "versions", OK, "pinned by its ETag"},
+		"used twice, as is known": {func(t *testing.T, b *testBundle) {
+			t.Helper()
+			b.profile(t, storage.B2)
+		}, "single use", OK, "accepted twice"},
+		"what is lacking is said": {func(t *testing.T, b *testBundle) {
+			t.Helper()
+			b.profile(t, storage.B2)
+		}, "provider", OK, string(storage.LackForms)},
+		"another's profile": {func(t *testing.T, b *testBundle) {
+			t.Helper()
+			b.profile(t, storage.MinIO)
+		}, "server", Warn, "SLUICE_S3_PROVIDER to versitygw"},
 		"nothing published": {func(*testing.T, *testBundle) {}, "published files", Warn, "it is empty"},
 		"something published": {func(t *testing.T, b *testBundle) {
 			t.Helper()
@@ -165,6 +188,14 @@ func TestStorage(t *testing.T) {
 			wantFinding(t, b.doctor().examineStorage(t.Context()), c.check, c.status, c.says)
 		})
 	}
+}
+
+// No endpoint of theirs can be reached from a test; its name says whose it is.
+func TestTheProfileOfAnotherEndpoint(t *testing.T) {
+	b := newTestBundle(t)
+	b.storage.Endpoint, b.storage.Provider = "https://0123456789abcdef.r2.cloudflarestorage.com", storage.AWS
+	b.deps.Objects = storage.New(storagetest.AWS(t), b.storage)
+	wantFinding(t, []Finding{b.doctor().checkProvider()}, "provider", Fail, "SLUICE_S3_PROVIDER to r2")
 }
 
 func TestUploadWithoutDatabase(t *testing.T) {

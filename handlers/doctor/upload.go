@@ -72,7 +72,8 @@ func (d *Doctor) examineUpload(ctx context.Context) []Finding {
 	if !p.sent {
 		return findings
 	}
-	findings = append(findings, checkVersions(p.ref))
+	findings = append(findings, d.checkVersions(p.ref))
+	findings = append(findings, d.checkServer(p)...)
 	findings = append(findings, d.checkSingleUse(ctx, p)...)
 	findings = append(findings, d.checkOrigins(ctx, p)...)
 	findings = append(findings, d.checkPrivate(ctx, "uploaded files", d.Objects.Incoming, p.key), d.checkArrival(ctx, p, took, arrival))
@@ -114,6 +115,9 @@ func (d *Doctor) checkSingleUse(ctx context.Context, p *probe) []Finding {
 	second, _, err := d.put(ctx, p)
 	if err == nil {
 		p.second = second
+		if d.lacks(storage.LackSingleUse) {
+			return []Finding{ok(check, "a presigned PUT is accepted twice, as ever here: what is pinned stays what is published")}
+		}
 		return []Finding{warn(check, "use a store that heeds If-None-Match: * on PUT, if clients cannot be trusted",
 			"a presigned PUT is accepted twice: a client can replace its upload, though what is pinned stays what is published")}
 	}
@@ -163,7 +167,10 @@ func (d *Doctor) put(ctx context.Context, p *probe) (ref storage.Ref, answer htt
 	}, resp.Header, nil
 }
 
-func checkVersions(r storage.Ref) Finding {
+func (d *Doctor) checkVersions(r storage.Ref) Finding {
+	if d.lacks(storage.LackVersions) {
+		return ok("versions", "there are none here: an object is pinned by its ETag")
+	}
 	if r.VersionID == "" || r.VersionID == "null" {
 		return fail("versions", "enable versioning of the bucket", "%s keeps no versions: what was scanned could be overwritten before it is published", r.Bucket)
 	}

@@ -42,6 +42,7 @@ type profile struct {
 	sha256        bool  // checks x-amz-checksum-sha256
 	copyIfMatch   bool  // copies on the condition of the source's ETag
 	largeCopy     int64 // bytes that one request can copy
+	noVersions    bool  // an object is pinned by its ETag alone
 	encodingBlind bool  // changes Accept-Encoding on the way, which must not be signed then
 }
 
@@ -55,7 +56,7 @@ var profiles = map[Provider]profile{
 	},
 	// No forms: https://github.com/transloadit/uppy/issues/5052. It keeps no versions: an object is pinned by its ETag alone.
 	// https://developers.cloudflare.com/r2/api/s3/api/, .../r2/api/s3/conditional-operations/, .../r2/platform/limits/
-	R2: {onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut - 5<<20},
+	R2: {onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut - 5<<20, noVersions: true},
 	// No forms: as R2. A PUT with If-None-Match is refused: https://github.com/sathinduga/obsidian-s3-sync-and-backup/issues/78.
 	// Its documentation of CopyObject has no conditions (https://www.backblaze.com/apidocs/s3-copy-object), but it keeps
 	// versions always. Of checksums in SHA-256 it says nothing.
@@ -95,7 +96,15 @@ func (c Config) provider() Provider {
 	switch {
 	case c.Provider != "":
 		return c.Provider
-	case c.Endpoint == "":
+	case c.owner() != "":
+		return c.owner()
+	}
+	return MinIO
+}
+
+// owner is whom the endpoint belongs to by its name, or empty.
+func (c Config) owner() Provider {
+	if c.Endpoint == "" {
 		return AWS
 	}
 	if u, err := url.Parse(c.Endpoint); err == nil {
@@ -105,7 +114,44 @@ func (c Config) provider() Provider {
 			}
 		}
 	}
-	return MinIO
+	return ""
+}
+
+// servers are what the stores call themselves in the header Server of their answers. R2 and B2 have the names of what
+// stands before them, which others have, too.
+var servers = map[string]Provider{"AmazonS3": AWS, "UploadServer": GCS, "MinIO": MinIO, "VERSITYGW": VersityGW}
+
+// ServerProvider tells a provider from the header Server of its answers, or returns an empty one.
+func ServerProvider(server string) Provider { return servers[server] }
+
+// Provider returns whose differences the client goes by, and whom the endpoint belongs to by its name: an empty Provider
+// when that is unknown.
+func (c *Client) Provider() (used, owner Provider) { return c.provider, c.owner }
+
+// Lack is something that a provider does not have.
+type Lack string
+
+// The lacks. What each comes to is said at profile.
+const (
+	LackForms     Lack = "no uploads by form (POST)"
+	LackSingleUse Lack = "no PUT that works once only"
+	LackSHA256    Lack = "no SHA-256 in a PUT"
+	LackCopyIf    Lack = "no conditions on copies"
+	LackVersions  Lack = "no versions"
+)
+
+// Lacks lists what the provider does not have of what Sluice would like to use, and so does without.
+func (c *Client) Lacks() (all []Lack) {
+	for lack, lacks := range map[Lack]bool{
+		LackForms: !c.profile.postPolicy, LackSingleUse: c.profile.onceName == "", LackSHA256: !c.profile.sha256,
+		LackCopyIf: !c.profile.copyIfMatch, LackVersions: c.profile.noVersions,
+	} {
+		if lacks {
+			all = append(all, lack)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // blindSigner signs requests without their Accept-Encoding.

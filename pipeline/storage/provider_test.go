@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,32 @@ func TestSupports(t *testing.T) {
 			if got := c.Supports(method); got != want {
 				t.Errorf("%s: %s is %t", provider, method, got)
 			}
+		}
+	}
+}
+
+func TestLacks(t *testing.T) {
+	for provider, want := range map[storage.Provider][]storage.Lack{
+		storage.AWS: nil, storage.MinIO: nil, storage.VersityGW: nil,
+		storage.R2:  {storage.LackForms, storage.LackVersions},
+		storage.B2:  {storage.LackForms, storage.LackSingleUse, storage.LackSHA256, storage.LackCopyIf},
+		storage.GCS: {storage.LackForms, storage.LackSHA256},
+	} {
+		slices.Sort(want)
+		if got := example(provider, endpoints[provider]).Lacks(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", provider, got, want)
+		}
+	}
+}
+
+func TestWhoseTheEndpointIs(t *testing.T) {
+	for provider, endpoint := range endpoints {
+		want := provider
+		if provider == storage.MinIO || provider == storage.VersityGW { // which run anywhere
+			want = ""
+		}
+		if used, owner := example(provider, endpoint).Provider(); used != provider || owner != want {
+			t.Errorf("%s at %s: %s, and %s by its name", provider, endpoint, used, owner)
 		}
 	}
 }

@@ -50,10 +50,12 @@ type Client struct {
 	// this size. It is the most that the provider allows, unless a test wants less.
 	LargeCopy int64
 
-	profile profile
-	s3      *s3.Client
-	patient func(*s3.Options) // for requests during which S3 may move gigabytes before it answers
-	signer  *signer
+	provider Provider
+	owner    Provider // of the endpoint by its name; empty: unknown
+	profile  profile
+	s3       *s3.Client
+	patient  func(*s3.Options) // for requests during which S3 may move gigabytes before it answers
+	signer   *signer
 }
 
 // New returns a client with the credentials and region of conf.
@@ -85,6 +87,8 @@ func New(conf aws.Config, c Config) *Client {
 		Incoming:  c.IncomingBucket,
 		Media:     c.MediaBucket,
 		LargeCopy: profile.largeCopy,
+		provider:  provider,
+		owner:     c.owner(),
 		profile:   profile,
 		s3:        s3.NewFromConfig(conf, at(c.Endpoint)),
 		patient:   func(o *s3.Options) { o.HTTPClient = patient },
