@@ -12,6 +12,7 @@ import (
 type startMultipartInput struct {
 	Body struct {
 		Key         string `json:"key,omitempty" maxLength:"1024" example:"holiday.mp4" doc:"A name to show. The key of the file is in the answer."`
+		Filename    string `json:"filename,omitempty" maxLength:"1024" example:"holiday.mp4" doc:"The name to show, if there is no key."`
 		ContentType string `json:"contentType" example:"video/mp4"`
 		PartCount   int    `json:"partCount" minimum:"1" maximum:"10000" doc:"How many parts the file has. All but the last need at least 5 MiB."`
 	}
@@ -28,7 +29,7 @@ type startMultipartOutput struct {
 // startSimpleMultipart signs all parts at once, for as long as the upload lives: these clients cannot ask again. Their
 // sizes are left open, since the file's is not known.
 func (s *server) startSimpleMultipart(ctx context.Context, in *startMultipartInput) (*startMultipartOutput, error) {
-	name := firstOf(in.Body.Key, "upload"+extensions[in.Body.ContentType])
+	name := firstOf(firstOf(in.Body.Key, in.Body.Filename), "upload"+extensions[in.Body.ContentType])
 	if message := checkFilename(name); message != "" {
 		return nil, malformed.because("key: %s", message)
 	}

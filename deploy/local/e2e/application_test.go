@@ -95,3 +95,20 @@ func TestTheSimpleProtocolInABrowser(t *testing.T) {
 		t.Errorf("the progress was %v", seen)
 	}
 }
+
+// The simple protocol's parts, which the page cuts as it likes and sends all at once.
+func TestTheSimpleProtocolInParts(t *testing.T) {
+	b := openApplication(t, source(t, "simple.js"))
+	b.signIn()
+	b.pick(file(t, "large.jpg", padded(t, 12<<20)))
+	const chosen = `document.querySelector('input').files[0]`
+	b.until(chosen)
+	sent := value[struct{ Key, FileURL string }](b, `uploadInParts(`+chosen+`, 5 * 2 ** 20)`)
+	if u := wait(t, idOf(sent.Key), settled); u.State != "ready" || u.URL != sent.FileURL || u.Filename != "large.jpg" {
+		t.Errorf("it is %+v, completed as %s", u, sent.FileURL)
+	}
+	said := value[string](b, `uploadInParts(new File(['x'], 'small.jpg', {type: 'image/gif'}), 1).catch(error => String(error))`)
+	if said == "" {
+		t.Error("a type that is not allowed is taken")
+	}
+}

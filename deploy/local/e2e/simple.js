@@ -1,4 +1,4 @@
-// The three ways in which pages use the simple protocol: upload, confirm, and upload with progress.
+// The ways in which pages use the simple protocol: upload, confirm, upload with progress, and upload in parts.
 
 async function post(path, body) {
 	const response = await fetch(path, {
@@ -36,4 +36,16 @@ window.uploadWithProgress = async (file, onProgress) => {
 		xhr.send(file);
 	});
 	return key;
+};
+
+window.uploadInParts = async (file, partSize) => {
+	const partCount = Math.ceil(file.size / partSize);
+	const { uploadId, partUrls, key } = await post('/start-multipart', { filename: file.name, contentType: file.type, partCount });
+	const parts = await Promise.all(partUrls.map(async (url, index) => {
+		const response = await fetch(url, { method: 'PUT', body: file.slice(index * partSize, (index + 1) * partSize) });
+		return { ETag: response.headers.get('ETag'), PartNumber: index + 1 };
+	}));
+	const { fileUrl, success, error } = await post('/complete-multipart', { uploadId, key, parts });
+	if (!success) throw new Error(error);
+	return { key, fileUrl };
 };
