@@ -95,6 +95,7 @@ func start(dir string) error {
 		"SLUICE_LOCAL_PORT_BASE="+strconv.Itoa(base),
 		"SLUICE_ALLOWED_ORIGINS=http://localhost:"+strconv.Itoa(base)+","+stack.elsewhere, // the first is the same server, and another origin to browsers
 		"SLUICE_MULTIPART_THRESHOLD="+strconv.Itoa(16<<20),                                // so that a file need not be huge to be sent in parts
+		"SLUICE_SWEEP_EVERY=1s",
 	)
 	stack.process.Stdout, stack.process.Stderr = stack.log, stack.log
 	stack.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
