@@ -68,6 +68,7 @@ type server struct {
 	metrics    *metrics
 	log        *slog.Logger
 	huma       huma.API
+	examples   map[string]map[string]example // by operation and name
 }
 
 // New returns the handler of the whole API. What it does in the background ends with ctx.
@@ -94,10 +95,14 @@ func New(ctx context.Context, c Config, d Deps) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registering the api's metrics: %w", err)
 	}
+	examples, err := readExamples()
+	if err != nil {
+		return nil, err
+	}
 	s := &server{
 		config: c, auth: authenticator, sealer: sealer, tenants: newTenants(c, d.Store), sameOrigin: sameOrigin,
 		store: d.Store, changes: d.Changes, objects: d.Objects, confirm: d.Confirm, cancel: d.Cancel, checks: d.Checks,
-		metrics: m, log: d.Log,
+		metrics: m, log: d.Log, examples: examples,
 	}
 
 	mux := http.NewServeMux()

@@ -132,16 +132,22 @@ func (b *testBundle) call(method, path, body string, headers ...string) response
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] == "" {
-			req.Header.Del(headers[i])
-		} else {
-			req.Header.Set(headers[i], headers[i+1])
-		}
-	}
+	setHeaders(req, headers)
 	res := b.do(req)
 	wantDocumented(b.t, method, path, res)
 	return res
+}
+
+// setHeaders adds each, in place of what the test itself has set; an empty value is no header.
+func setHeaders(req *http.Request, headers []string) {
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Del(headers[i])
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] != "" {
+			req.Header.Add(headers[i], headers[i+1])
+		}
+	}
 }
 
 func (b *testBundle) do(req *http.Request) response {

@@ -8,7 +8,7 @@ import (
 )
 
 type cancelInput struct {
-	ID string `path:"id" doc:"The upload's id."`
+	ID string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
 }
 
 // cancelUpload answers when nothing of the upload can be read from the media bucket any more. The rest is removed

@@ -13,8 +13,8 @@ import (
 // CompanionUpload names an upload in parts. Both names must be right. It is exported for huma, which looks into no other
 // embedded struct.
 type CompanionUpload struct {
-	UploadID string `path:"uploadId" doc:"As answered at the beginning."`
-	Key      string `query:"key" required:"true" doc:"As answered at the beginning."`
+	UploadID string `path:"uploadId" example:"2~Zq8bVtL0kXcM4rW7yN1sHd" doc:"As answered at the beginning."`
+	Key      string `query:"key" required:"true" example:"uploads/0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10.jpg" doc:"As answered at the beginning."`
 }
 
 // companionFind returns the caller's upload in parts of that name.
@@ -28,7 +28,7 @@ func (s *server) companionFind(ctx context.Context, in CompanionUpload) (sagas.U
 
 type companionSignInput struct {
 	CompanionUpload
-	Number int `path:"number" minimum:"1" maximum:"10000"`
+	Number int `path:"number" minimum:"1" maximum:"10000" example:"1"`
 }
 
 type companionSignOutput struct {
@@ -53,7 +53,7 @@ func (s *server) companionSign(ctx context.Context, in *companionSignInput) (*co
 
 type companionSignBatchInput struct {
 	CompanionUpload
-	Numbers string `query:"partNumbers" required:"true" example:"1,2,3" doc:"At most 100, with commas between them."`
+	Numbers string `query:"partNumbers" required:"true" example:"1" doc:"At most 100, with commas between them."`
 }
 
 type companionSignBatchOutput struct {

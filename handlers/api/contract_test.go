@@ -13,11 +13,14 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
 
 // contract is the OpenAPI document, as far as tests are made from it.
 type contract struct {
 	operations []operation
+	examples   map[string]shown // those that operations share
 	schemas    *jsonschema.Compiler
 
 	mu       sync.Mutex
@@ -34,13 +37,33 @@ type operation struct {
 	Parameters []struct {
 		Name, In string
 		Required bool
-		Schema   struct{ Type any }
+		Schema   struct {
+			Type     any
+			Examples []json.RawMessage
+		}
 	}
 	RequestBody *struct {
 		Required bool
-		Content  map[string]any
+		Content  map[string]media
 	}
-	Responses map[string]struct{ Content map[string]any }
+	Responses map[string]struct{ Content map[string]media }
+}
+
+// media is a body in one content type.
+type media struct {
+	Example  json.RawMessage
+	Examples map[string]shown
+}
+
+// shown is an example, or where it is.
+type shown struct {
+	Ref   string `json:"$ref"`
+	Value json.RawMessage
+}
+
+// place is where the document has the operation.
+func (o operation) place() string {
+	return "openapi.json#/paths/" + pointer(o.path) + "/" + strings.ToLower(o.method)
 }
 
 // about says that the operation is about an upload that exists.
@@ -50,7 +73,11 @@ func (o operation) about() bool {
 
 // takesJSON says that the operation has a body, and that it is JSON.
 func (o operation) takesJSON() bool {
-	return o.RequestBody != nil && o.RequestBody.Content["application/json"] != nil
+	if o.RequestBody == nil {
+		return false
+	}
+	_, ok := o.RequestBody.Content["application/json"]
+	return ok
 }
 
 // matches says that path is one of the operation's.
@@ -69,7 +96,8 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 		return nil, err
 	}
 	var document struct {
-		Paths map[string]map[string]operation
+		Paths      map[string]map[string]operation
+		Components struct{ Examples map[string]shown }
 	}
 	if err := json.Unmarshal(data, &document); err != nil {
 		return nil, err
@@ -78,7 +106,7 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contract{schemas: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{}}
+	c := &contract{examples: document.Components.Examples, schemas: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{}}
 	c.schemas.AssertFormat()
 	if err := c.schemas.AddResource("openapi.json", whole); err != nil {
 		return nil, err
@@ -129,7 +157,10 @@ func wantDocumented(t testing.TB, method, path string, res response) {
 	if !strings.HasSuffix(contentType, "json") {
 		return
 	}
-	place := "openapi.json#/paths/" + pointer(o.path) + "/" + strings.ToLower(method) + "/responses/" + status + "/content/" + pointer(contentType) + "/schema"
+	if contentType == "application/problem+json" {
+		o.wantCode(t, status, decode[v1.Problem](t, res.body).Code)
+	}
+	place := o.place() + "/responses/" + status + "/content/" + pointer(contentType) + "/schema"
 	schema, err := c.schema(place)
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +172,17 @@ func wantDocumented(t testing.TB, method, path string, res response) {
 	if err != nil {
 		t.Errorf("%s %s: %d %s is not as documented: %v", method, path, res.status, res.body, err)
 	}
+}
+
+// wantCode expects a code that the document has for that status, or for any.
+func (o operation) wantCode(t testing.TB, status, code string) {
+	t.Helper()
+	for _, status := range []string{status, "default"} {
+		if _, ok := o.Responses[status].Content["application/problem+json"].Examples[code]; ok {
+			return
+		}
+	}
+	t.Errorf("%s: %s %s is not in the document", o.ID, status, code)
 }
 
 func (c *contract) schema(place string) (*jsonschema.Schema, error) {

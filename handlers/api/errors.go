@@ -29,7 +29,6 @@ var (
 	bodyTooLarge       = kind{http.StatusRequestEntityTooLarge, "body_too_large", "The body of the request is too large."}
 	unsupportedBody    = kind{http.StatusUnsupportedMediaType, "unsupported_media_type", "The body of the request must be application/json."}
 	bodyTimeout        = kind{http.StatusRequestTimeout, "request_timeout", "The body of the request took too long."}
-	notAcceptable      = kind{http.StatusNotAcceptable, "not_acceptable", "The answer is only available as application/json."}
 
 	tokenMissing = kind{http.StatusUnauthorized, "token_missing", "Send a bearer token."}
 	tokenInvalid = kind{http.StatusUnauthorized, "token_invalid", "The token is not valid."}

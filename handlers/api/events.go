@@ -28,8 +28,8 @@ const (
 )
 
 type eventsInput struct {
-	ID          string `path:"id" doc:"The upload's id."`
-	LastEventID int64  `header:"Last-Event-ID" minimum:"0" doc:"Newest version that the client has. Browsers send it when they connect again."`
+	ID          string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
+	LastEventID int64  `header:"Last-Event-ID" minimum:"0" example:"5" doc:"Newest version that the client has. Browsers send it when they connect again."`
 }
 
 // streamEvents answers with a stream of the upload's versions, or with 204 when the client has its last one: that

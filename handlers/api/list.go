@@ -14,10 +14,10 @@ import (
 
 type listInput struct {
 	States        []string  `query:"state,explode" enum:"initiated,uploaded,verified,clean,processed,ready,rejected,infected,unscannable,failed,expired,aborted,deleted" doc:"Only uploads in this state; may be repeated."`
-	CreatedAfter  time.Time `query:"created_after" doc:"Only uploads that were begun later."`
-	CreatedBefore time.Time `query:"created_before" doc:"Only uploads that were begun earlier."`
-	Limit         int       `query:"limit" minimum:"1" maximum:"100" default:"50" doc:"Most uploads in one answer."`
-	Cursor        string    `query:"cursor" maxLength:"64" doc:"The next of an earlier answer, to go on from there."`
+	CreatedAfter  time.Time `query:"created_after" example:"2026-11-25T00:00:00Z" doc:"Only uploads that were begun later."`
+	CreatedBefore time.Time `query:"created_before" example:"2126-11-26T00:00:00Z" doc:"Only uploads that were begun earlier."`
+	Limit         int       `query:"limit" minimum:"1" maximum:"100" default:"50" example:"20" doc:"Most uploads in one answer."`
+	Cursor        string    `query:"cursor" maxLength:"64" example:"AAZEa7nOQAABmeCifB99OpseL2pcjU4Q" doc:"The next of an earlier answer, to go on from there."`
 }
 
 type listOutput struct {

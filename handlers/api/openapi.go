@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/swaggest/swgui/v5emb"
@@ -13,7 +13,11 @@ import (
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
 
-const schemaPrefix = "#/components/schemas/"
+const (
+	schemaPrefix  = "#/components/schemas/"
+	examplePrefix = "#/components/examples/"
+	problems      = "problem" // the dialect that tells codes
+)
 
 // openAPI is the frame of the document.
 func openAPI() huma.Config {
@@ -65,43 +69,104 @@ func (s *server) eventStream() map[string]*huma.Response {
 		"200": {Description: "Events as they come", Content: map[string]*huma.MediaType{"text/event-stream": {
 			Schema: &huma.Schema{Type: huma.TypeString, Description: "Event stream; what the data of its events is when read as JSON is in contentSchema.",
 				Extensions: map[string]any{"contentMediaType": "application/json", "contentSchema": upload}},
-			Example: "retry: 2000\n\nevent: upload\nid: 3\ndata: {\"id\":\"019a…\",\"state\":\"verified\",\"version\":3,…}\n\n: heartbeat\n\n",
+			Example: "retry: 2000\n\nevent: upload\nid: 6\ndata: " + oneLine(s.examples["show-upload"]["ready"].Response) + "\n\n: heartbeat\n\n",
 		}}},
 		"204": {Description: "The client has seen the outcome."},
 	}
 }
 
+// anywhere are the errors that any operation can end in, and any path.
+var anywhere = []kind{malformed, invalid, bodyTooLarge, unsupportedBody, methodNotAllowed, bodyTimeout, internal, unavailable}
+
 // document adds the errors that an operation can end in to its description.
 func (s *server) document(op *huma.Operation, fails []kind) {
-	body, contentType, coded := reflect.TypeFor[v1.Problem](), "application/problem+json", true
-	switch {
-	case slices.Contains(op.Tags, simpleTag):
-		body, contentType, coded = reflect.TypeFor[simpleFailure](), "application/json", false
-	case slices.Contains(op.Tags, companionTag):
-		body, contentType, coded = reflect.TypeFor[companionFailure](), "application/json", false
-	}
-	schema := s.huma.OpenAPI().Components.Schemas.Schema(body, true, "")
-	if slices.Contains(op.Tags, s3Tag) {
-		schema, contentType = &huma.Schema{Type: huma.TypeString, Description: "An Error of S3's with the code."}, xmlType
-	}
-	content := map[string]*huma.MediaType{contentType: {Schema: schema}}
-
-	if op.Responses == nil {
-		op.Responses = map[string]*huma.Response{}
-	}
+	d := s.dialectOf(op.Tags)
 	for _, k := range fails {
-		status := strconv.Itoa(k.status)
-		r, ok := op.Responses[status]
-		switch {
-		case !ok:
-			r = &huma.Response{Description: http.StatusText(k.status), Content: content}
-			op.Responses[status] = r
-			if coded {
-				r.Description += ": " + k.code
-			}
-		case coded:
-			r.Description += ", " + k.code
+		r := responseOf(op, d.statusOf(k))
+		if r.Description == "" {
+			r.Description = http.StatusText(d.statusOf(k))
+		}
+		d.mention(r, k)
+	}
+	other := &huma.Response{Description: "Any other error", Content: map[string]*huma.MediaType{}}
+	for _, k := range anywhere {
+		d.mention(other, k)
+	}
+	op.Responses["default"] = other
+}
+
+var xmlError = &huma.Schema{Type: huma.TypeString, Description: "An Error of S3's with the code."}
+
+// dialect is how the clients of an operation know errors.
+type dialect struct {
+	name        string
+	contentType string
+	schema      *huma.Schema
+	tags        []string
+	components  *huma.Components
+}
+
+func (s *server) dialectOf(tags []string) dialect {
+	d := dialect{name: problems, tags: tags, components: s.huma.OpenAPI().Components}
+	body, contentType := spoken(tags, internal.problem())
+	d.contentType, d.schema = contentType, xmlError
+	if contentType != xmlType {
+		d.schema = d.components.Schemas.Schema(reflect.TypeOf(body), true, "")
+	}
+	for _, tag := range []string{simpleTag, companionTag, s3Tag} {
+		if slices.Contains(tags, tag) {
+			d.name = tag
 		}
 	}
-	op.Responses["default"] = &huma.Response{Description: "Any other error", Content: content}
+	return d
+}
+
+// statusOf is the status by which the dialect knows an error.
+func (d dialect) statusOf(k kind) int {
+	if d.name == simpleTag && k.status == http.StatusUnprocessableEntity {
+		return http.StatusBadRequest
+	}
+	return k.status
+}
+
+// mention adds an error to the description of a response, with an example that all operations share.
+func (d dialect) mention(r *huma.Response, k kind) {
+	m, ok := r.Content[d.contentType]
+	if !ok {
+		m = &huma.MediaType{Schema: d.schema, Examples: map[string]*huma.Example{}}
+		r.Content[d.contentType] = m
+	}
+	if _, ok := m.Examples[k.code]; ok {
+		return
+	}
+	switch {
+	case d.name != problems: // its clients get no code
+	case len(m.Examples) == 0:
+		r.Description += ": " + k.code
+	default:
+		r.Description += ", " + k.code
+	}
+	name := fmt.Sprintf("%s.%d.%s", d.name, k.status, k.code)
+	if d.components.Examples == nil {
+		d.components.Examples = map[string]*huma.Example{}
+	}
+	if _, ok := d.components.Examples[name]; !ok {
+		p := k.problem()
+		if k == invalid {
+			p.Errors = []v1.Fault{{Location: "body.size", Message: "expected number >= 1", Value: 0}}
+		}
+		d.components.Examples[name] = &huma.Example{Value: d.written(p)}
+	}
+	m.Examples[k.code] = &huma.Example{Ref: examplePrefix + name}
+}
+
+// written is the body of an error as the document shows it: XML as text.
+func (d dialect) written(p *problem) any {
+	body, contentType := spoken(d.tags, p)
+	if contentType != xmlType {
+		return body
+	}
+	var text strings.Builder
+	_ = encode(&text, body) // a builder takes everything
+	return text.String()
 }

@@ -16,7 +16,7 @@ import (
 const maxSignedParts = 100
 
 type signPartsInput struct {
-	ID   string `path:"id" doc:"The upload's id."`
+	ID   string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
 	Body v1.WantedParts
 }
 
@@ -50,7 +50,7 @@ func (s *server) permitParts(ctx context.Context, u sagas.Upload, wanted []v1.Wa
 }
 
 type listPartsInput struct {
-	ID string `path:"id" doc:"The upload's id."`
+	ID string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
 }
 
 type listPartsOutput struct {

@@ -129,7 +129,7 @@ func (s *server) showPass(ctx context.Context, _ *struct{}) (*showPassOutput, er
 }
 
 type revokePassInput struct {
-	Pass string `path:"pass" doc:"The pass's id, which is not its token."`
+	Pass string `path:"pass" example:"7gqk2m4xw5tzc3vd" doc:"The pass's id, which is not its token."`
 }
 
 func (s *server) revokePass(ctx context.Context, in *revokePassInput) (*struct{}, error) {

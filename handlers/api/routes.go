@@ -6,12 +6,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
 
 const (
@@ -69,7 +73,7 @@ func (s *server) routes() {
 
 	register(s, huma.Operation{
 		OperationID: "stream-upload", Method: http.MethodGet, Path: "/v1/uploads/{id}/events",
-		Summary: "Follow an upload as server-sent events", Tags: []string{"uploads"}, Security: watchers,
+		Summary: "Follow an upload as server-sent events", Tags: []string{"uploads"}, Security: watchers, Middlewares: huma.Middlewares{s.notForHead},
 		Description: "Each event is named upload, has the upload's version as its id and the upload, as GET /v1/uploads/{id} shows it, " +
 			"as its data on one line. The first tells how the upload stands, unless Last-Event-ID says that the client knows; changes " +
 			"that follow each other quickly may come as one event, with all of them in the history. Comments keep the " +
@@ -168,11 +172,12 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	if accepts(op.Security, sessionScheme) && op.Method != http.MethodGet {
 		fails = append(fails, crossOrigin)
 	}
-	op.Middlewares = append(op.Middlewares, s.bounded(limit))
+	op.Middlewares = append(op.Middlewares, s.unambiguous, s.bounded(limit))
 	if isOnceOnly(op) {
 		op.Middlewares = append(op.Middlewares, s.once)
 		fails = append(fails, keyInvalid, keyInFlight, keyReused)
 	}
+	s.illustrate(&op)
 	s.document(&op, fails)
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
@@ -180,10 +185,52 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	})
 }
 
-// bounded reads the body before huma does, which would take one that breaks off for a mistake of the server's.
+// unambiguous refuses a query that no two readers need take for the same: one that cannot be read, of which net/url would
+// drop a part, and a parameter that comes more often than it is taken.
+func (s *server) unambiguous(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		s.refuse(ctx, malformed.because("The query cannot be read."))
+		return
+	}
+	var faults []v1.Fault
+	for name, values := range query {
+		if len(values) > 1 && !takesMany(ctx.Operation(), name) {
+			faults = append(faults, v1.Fault{Location: "query." + strings.ToValidUTF8(name, "?"), Message: "must be given once"})
+		}
+	}
+	if len(faults) > 0 {
+		s.refuse(ctx, invalid.faulty(faults[:min(len(faults), maxFaults)]))
+		return
+	}
+	next(ctx)
+}
+
+func takesMany(op *huma.Operation, name string) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool {
+		return p.Name == name && p.In == "query" && p.Schema.Type == huma.TypeArray
+	})
+}
+
+// notForHead keeps HEAD, which is a GET to the mux, from an operation whose GET does more than to show something.
+func (s *server) notForHead(ctx huma.Context, next func(huma.Context)) {
+	if r, _ := humago.Unwrap(ctx); r.Method == http.MethodHead {
+		s.refuse(ctx, methodNotAllowed.problem().with("Allow", http.MethodGet))
+		return
+	}
+	next(ctx)
+}
+
+// bounded reads the body before huma does, which would take one that breaks off for a mistake of the server's, and one
+// that is compressed for bad JSON.
 func (s *server) bounded(limit int64) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
+		if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+			s.refuse(ctx, unsupportedBody.because("The body of the request must not be compressed.").with("Accept-Encoding", "identity"))
+			return
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 		switch {
 		case errors.As(err, new(*http.MaxBytesError)):

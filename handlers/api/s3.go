@@ -85,11 +85,11 @@ func s3Error(p *problem) s3Failure {
 }
 
 type s3Input struct {
-	ID string `path:"id" doc:"The upload's id."`
+	ID string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
 }
 
 type s3CompleteInput struct {
-	ID string `path:"id" doc:"The upload's id."`
+	ID string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
 
 	body []byte // for huma, a body that is missing would be an error in JSON
 }
@@ -135,8 +135,7 @@ func registerS3[I any](s *server, o s3Operation, status int, summary string, han
 	if o == s3Complete {
 		op.MaxBodyBytes, op.Middlewares = maxPartList, huma.Middlewares{unhurried}
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{xmlType: {
-			Schema:  &huma.Schema{Type: huma.TypeString, Description: "CompleteMultipartUpload, as S3 takes it."},
-			Example: "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>9b2cf535f27731c974343645a3985328</ETag></Part></CompleteMultipartUpload>",
+			Schema: &huma.Schema{Type: huma.TypeString, Description: "CompleteMultipartUpload, as S3 takes it."},
 		}}}
 	}
 	register(s, op, func(ctx context.Context, in *I) (*s3Output, error) {
@@ -149,6 +148,9 @@ func registerS3[I any](s *server, o s3Operation, status int, summary string, han
 		}
 		return s3Answer(status, body)
 	}, fails...)
+	if status == http.StatusNoContent {
+		answer.Content = nil // which huma has found in s3Output
+	}
 }
 
 const xmlType = "application/xml"

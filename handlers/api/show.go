@@ -23,10 +23,10 @@ const (
 )
 
 type showInput struct {
-	ID          string `path:"id" doc:"The upload's id."`
-	IfNoneMatch string `header:"If-None-Match" doc:"ETags that the client has; a match is answered by 304."`
+	ID          string `path:"id" example:"0199e0a2-7c1f-7d3a-9b1e-2f6a5c8d4e10" doc:"The upload's id."`
+	IfNoneMatch string `header:"If-None-Match" example:"\"5\"" doc:"ETags that the client has; a match is answered by 304."`
 	Wait        string `query:"wait" example:"30s" doc:"How long to wait for a version that the client does not have, such as 30s: at most 60s. Afterwards the answer is what it would be without waiting."`
-	After       int64  `query:"after" minimum:"0" doc:"Newest version that the client has. Left out, it is the one in If-None-Match."`
+	After       int64  `query:"after" minimum:"0" example:"5" doc:"Newest version that the client has. Left out, it is the one in If-None-Match."`
 
 	connection *http.ResponseController
 }

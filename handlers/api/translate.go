@@ -14,7 +14,6 @@ import (
 var ofStatus = map[int]kind{
 	malformed.status:       malformed,
 	invalid.status:         invalid,
-	notAcceptable.status:   notAcceptable,
 	unsupportedBody.status: unsupportedBody,
 }
 
