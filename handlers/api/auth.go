@@ -94,6 +94,9 @@ func scoped(within bool) error {
 // identify prefers what no browser sends by itself to the session cookie, which is only good for reading and for
 // writes from the API's own origin.
 func (s *server) identify(r *http.Request, allowed []map[string][]string) (auth.Principal, error) {
+	if len(r.Header.Values("Authorization")) > 1 { // a proxy may have looked at another one than this
+		return auth.Principal{}, challenge(tokenInvalid, "there must be one Authorization header")
+	}
 	if pass := callOf(r.Context()).pass; pass != "" {
 		if !auth.IsPass(pass) {
 			return auth.Principal{}, challenge(tokenInvalid, "only a pass can be in the path")

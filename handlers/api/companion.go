@@ -127,7 +127,7 @@ func (s *server) companionRoutes() {
 
 	register(s, huma.Operation{
 		OperationID: "uppy-params", Method: http.MethodGet, Path: "/s3/params",
-		Summary: "Ask for a form to upload a file by", Tags: tags, Security: uploaders, Middlewares: huma.Middlewares{s.fromOwnPage},
+		Summary: "Ask for a form to upload a file by", Tags: tags, Security: uploaders, Middlewares: huma.Middlewares{s.notForHead, s.fromOwnPage},
 		Description: "Uppy 5 takes this service's URL as its endpoint, Uppy 6 as its companionEndpoint; with a session or, Uppy 5 " +
 			"alone, with a token in its headers. What becomes of the upload is at /v1/uploads/{id}, where the id is between the " +
 			"slash and the dot of the key.",

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"regexp"
 	"runtime/debug"
 	"strconv"
@@ -156,6 +157,10 @@ func crossOriginCalls(origins []string, next http.Handler) http.Handler {
 func (s *server) matched(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := mux.Handler(r)
+		if !isClean(r.URL.EscapedPath()) { // the mux would send the client elsewhere
+			s.write(r.Context(), w, noRoute.problem())
+			return
+		}
 		if pattern != "" {
 			mux.ServeHTTP(w, r)
 			return
@@ -168,6 +173,11 @@ func (s *server) matched(mux *http.ServeMux) http.Handler {
 		}
 		s.write(r.Context(), w, p)
 	})
+}
+
+// isClean reports a path without empty segments and dots.
+func isClean(p string) bool {
+	return p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/")
 }
 
 // recorder notes what was answered.
