@@ -161,10 +161,7 @@ func register[I, O any](s *server, op huma.Operation, handle func(context.Contex
 	op.Middlewares = append(op.Middlewares, begun)
 	if len(op.Security) > 0 {
 		op.Middlewares = append(op.Middlewares, s.authenticated, s.limited)
-		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly, rateLimited)
-		if !accepts(op.Security, capabilityScheme) || !accepts(op.Security, passScheme) {
-			fails = append(fails, tokenScope)
-		}
+		fails = append(fails, tokenMissing, tokenInvalid, tokenExpired, tokenEarly, tokenScope, rateLimited)
 	}
 	if accepts(op.Security, passScheme) {
 		op.Servers = passServers()
