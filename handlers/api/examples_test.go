@@ -24,11 +24,12 @@ const (
 	exampleKey      = "uploads/" + exampleID + ".jpg"
 	exampleUploadID = "2~Zq8bVtL0kXcM4rW7yN1sHd"
 	exampleETag     = "9b2cf535f27731c974343645a3985328"
+	examplePass     = "7gqk2m4xw5tzc3vd"
 )
 
 // about puts a subject in the place of the examples' upload.
 func (u subject) in(text string) string {
-	return strings.NewReplacer(exampleKey, u.key, exampleID, u.id, exampleUploadID, u.uploadID, exampleETag, u.etag).Replace(text)
+	return strings.NewReplacer(exampleKey, u.key, exampleID, u.id, exampleUploadID, u.uploadID, exampleETag, u.etag, examplePass, u.pass).Replace(text)
 }
 
 // call is the request of an example: with all parameters of which there is one, or only those that are required.
@@ -118,6 +119,15 @@ func (o operation) requestBody() (m media) {
 	return m
 }
 
+// credential is a good one for the operation.
+func (b *testBundle) credential(o operation) []string {
+	b.t.Helper()
+	if !accepts(o.Security, bearerScheme) && accepts(o.Security, passScheme) {
+		return b.as(b.issue(anyPass).Token)
+	}
+	return b.as(b.token)
+}
+
 // finished moves the subject to ready, at the version that the examples have.
 func (b *testBundle) finished(u subject) {
 	b.t.Helper()
@@ -146,7 +156,7 @@ func TestExamples(t *testing.T) {
 					b.call("POST", "/v1/uploads/"+u.id+"/complete", "", b.as(b.token)...)
 				}
 				path, body, headers := o.call(t, u, name, true)
-				res := b.answers(o, path, body, append(headers, b.as(b.token)...)...)
+				res := b.answers(o, path, body, append(headers, b.credential(o)...)...)
 				if res.status != o.success() {
 					t.Errorf("%s %s %s: %d %s, want %d", o.method, path, body, res.status, res.body, o.success())
 				}
