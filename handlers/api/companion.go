@@ -131,7 +131,7 @@ func (s *server) companionRoutes() {
 		Description: "Uppy 5 takes this service's URL as its endpoint, Uppy 6 as its companionEndpoint; with a session or, Uppy 5 " +
 			"alone, with a token in its headers. What becomes of the upload is at /v1/uploads/{id}, where the id is between the " +
 			"slash and the dot of the key.",
-	}, s.companionParams, invalid, typeNotAllowed, tooLarge, crossOrigin)
+	}, s.companionParams, invalid, typeNotAllowed, tooLarge, tooManyInFlight, passSpent, crossOrigin)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-sign-request", Method: http.MethodPost, Path: "/s3/sign",
@@ -139,13 +139,13 @@ func (s *server) companionRoutes() {
 		Description: "For the signRequest of Uppy 6, which calls it once for each of its requests, with what the page adds of the " +
 			"file. Those with bytes go to storage; those that begin, list, join and abort come here, by URLs that are good for " +
 			"that alone and for a short time.",
-	}, s.signRequest, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, tooManyInFlight, notFound, notMultipart,
+	}, s.signRequest, malformed, invalid, typeNotAllowed, methodNotSupported, tooLarge, tooManyInFlight, passSpent, notFound, notMultipart,
 		uploadSettled, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-start", Method: http.MethodPost, Path: "/s3/multipart",
 		Summary: "Begin an upload in parts", Tags: tags, Security: uploaders,
-	}, s.companionStart, malformed, invalid, typeNotAllowed, tooLarge, bodyTooLarge, unsupportedBody, unavailable)
+	}, s.companionStart, malformed, invalid, typeNotAllowed, tooLarge, tooManyInFlight, passSpent, bodyTooLarge, unsupportedBody, unavailable)
 
 	register(s, huma.Operation{
 		OperationID: "uppy-sign-part", Method: http.MethodGet, Path: upload + "/{number}",

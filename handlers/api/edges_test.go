@@ -60,8 +60,8 @@ func TestBadQueriesAtEveryRoute(t *testing.T) {
 			b := b.of(t)
 			u := b.subject()
 			path, body := o.request(t, u)
-			before := b.everything()
 			credential := b.credential(o)
+			before := b.everything()
 			want := func(status int, name, raw string) {
 				t.Helper()
 				res := b.answers(o, replaced(t, path, name, raw), body, credential...)
