@@ -16,7 +16,7 @@ import (
 
 // sendPatience is how long a message waits for others to the same queue. Its sender waits as long, and so does the
 // message in whose handler it is.
-var sendPatience = patience{lone: 2 * time.Millisecond, quiet: 20 * time.Millisecond, most: 100 * time.Millisecond}
+var sendPatience = patience{lone: 2 * time.Millisecond, quiet: 30 * time.Millisecond, most: 100 * time.Millisecond}
 
 // sendTimeout is how long a batch may take, attempts included.
 const sendTimeout = 30 * time.Second

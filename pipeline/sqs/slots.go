@@ -8,7 +8,7 @@ import (
 
 // slotPatience is how long a receiver that has few slots waits for more, so that a busy queue is received in batches.
 // The slots that wait are idle: hence not for long, and for no more than a part of all (see newSlots).
-var slotPatience = patience{quiet: 20 * time.Millisecond, most: 100 * time.Millisecond}
+var slotPatience = patience{quiet: 30 * time.Millisecond, most: 100 * time.Millisecond}
 
 // slots are the permissions to hold a message. Taking comes first, then receiving.
 type slots struct {
