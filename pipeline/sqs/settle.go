@@ -17,9 +17,12 @@ const (
 	settleTimeout = 30 * time.Second
 )
 
-// settlePatience is how long an ack or nack may wait for others. Nobody waits for it, and the message is out of sight
-// for much longer.
-var settlePatience = patience{lone: 100 * time.Millisecond, quiet: 100 * time.Millisecond, most: 100 * time.Millisecond}
+// ackPatience and nackPatience are how long an ack or nack may wait for others. Nobody waits for an ack, and the message
+// is out of sight for much longer; a message that is given back waits for whoever handles it next.
+var (
+	ackPatience  = patience{lone: 250 * time.Millisecond, quiet: 250 * time.Millisecond, most: 250 * time.Millisecond}
+	nackPatience = patience{lone: 100 * time.Millisecond, quiet: 100 * time.Millisecond, most: 100 * time.Millisecond}
+)
 
 // errNotFlushed is the result of an ack or nack for which shutdown left no time.
 var errNotFlushed = errors.New("shut down before it could be sent")
@@ -34,8 +37,8 @@ type returned struct {
 // startSettling starts to send acks and nacks, which it can until ctx ends.
 func (s *subscription) startSettling(ctx context.Context) {
 	s.settlingEnded = ctx.Done()
-	s.acks = newBatcher(flushers, settlePatience, weightless[*lease], func(batch []*lease) { s.flushAcks(ctx, batch) })
-	s.nacks = newBatcher(flushers, settlePatience, weightless[returned], func(batch []returned) { s.flushNacks(ctx, batch) })
+	s.acks = newBatcher(flushers, ackPatience, weightless[*lease], func(batch []*lease) { s.flushAcks(ctx, batch) })
+	s.nacks = newBatcher(flushers, nackPatience, weightless[returned], func(batch []returned) { s.flushNacks(ctx, batch) })
 }
 
 // stopSettling returns when all that was added has been sent.
