@@ -228,3 +228,31 @@ func TestPollsAreSpaced(t *testing.T) {
 		t.Errorf("%d polls within %s, want at least %s", polls, took, least)
 	}
 }
+
+// TestReceiverWithFewSlotsGoesHome: with ten of 24 slots in use and ten in a poll, the four left are no reason for
+// another one.
+func TestReceiverWithFewSlotsGoesHome(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.config.Slots = 24
+	b.requests.on("ReceiveMessage", func(r *http.Request, nth int, next awssqs.HTTPClient) (*http.Response, error) {
+		if nth == 1 {
+			return next.Do(r) // full: there will be two receivers
+		}
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	b.publish(10)
+	messages := b.subscribe(t.Context())
+	held := make([]*message.Message, 10)
+	for i := range held {
+		held[i] = b.next(messages)
+	}
+	b.none(messages, 300*time.Millisecond)
+	if n := b.requests.count("ReceiveMessage"); n != 2 {
+		t.Errorf("%d polls at once", n-1)
+	}
+	for _, msg := range held {
+		msg.Ack()
+	}
+}
