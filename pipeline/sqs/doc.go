@@ -12,10 +12,11 @@
 //	        │               ├─ lost ─▶ context cancelled, a later ack or nack does nothing
 //	        └─ shutting down┴─ left ─▶ visibility = 0, at once someone else's
 //
-// A message is only asked for when a slot is free to handle it (slots.go, receiver.go). While its handler runs,
+// A message is only asked for when a slot is free to handle it (slots.go, receiver.go), by as many polls at a time as
+// help (polltimes.go). While its handler runs,
 // heartbeats keep it invisible to others (heartbeat.go); its context ends when that fails, so two handlers of one
-// message do not knowingly run side by side (lease.go). Acks and nacks travel in batches, on a context that outlives
-// shutdown (settle.go, batcher.go). A gate pauses receiving while something that every handler needs is away (gate.go).
+// message do not knowingly run side by side (lease.go). Acks, nacks and sends travel in batches, which wait for company
+// while it keeps coming (batcher.go, patience.go); acks and nacks on a context that outlives shutdown (settle.go). A gate pauses receiving while something that every handler needs is away (gate.go).
 //
 // IAM actions: sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility to subscribe,
 // sqs:GetQueueUrl and sqs:SendMessage to publish, sqs:GetQueueAttributes for Queues.Depth.
