@@ -269,7 +269,8 @@ type violation struct {
 // The client on a page of another origin, with a bearer token in place of the cookie.
 func TestTheClientWorksOnOtherOrigins(t *testing.T) {
 	b := openTab(t, 768)
-	b.open(stack.value["SLUICE_ALLOWED_ORIGINS"] + "/healthz")
+	other, _, _ := strings.Cut(stack.value["SLUICE_ALLOWED_ORIGINS"], ",")
+	b.open(other + "/healthz")
 	token, err := json.Marshal(stack.value["SLUICE_TOKEN"])
 	if err != nil {
 		t.Fatal(err)
