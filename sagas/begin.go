@@ -13,12 +13,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-const (
-	// beginsAtOnce bounds the uploads that one statement begins.
-	beginsAtOnce = 500
-	// beginGoes is how many such statements run at a time, so that one waiting for the disk does not hold up another.
-	beginGoes = 2
-)
+// beginsAtOnce bounds the uploads that one statement begins. There is one such statement at a time in each process: what
+// comes while it waits for the disk shares the next one, which costs half of what two at a time do.
+const beginsAtOnce = 500
 
 // Beginning is what is known of an upload before it exists.
 type Beginning struct {
@@ -93,7 +90,7 @@ type begun struct {
 
 func newBegins(pool *pgxpool.Pool, worker string) *begins {
 	w := &begins{pool: pool, worker: worker}
-	w.united = together[*begun]{do: w.writeAll, most: beginsAtOnce, goes: beginGoes}
+	w.united = together[*begun]{do: w.writeAll, most: beginsAtOnce}
 	return w
 }
 

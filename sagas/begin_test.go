@@ -28,10 +28,10 @@ func crowd(t *testing.T, s cutStore, beginnings []sagas.Beginning) ([]sagas.Uplo
 	var wg sync.WaitGroup
 	for i, b := range beginnings {
 		wg.Go(func() { uploads[i], errs[i] = s.Begin(t.Context(), b) })
-		if i < sagas.BeginGoes {
-			waitForBlocked(t, s.direct, i+1)
+		if i == 0 {
+			waitForBlocked(t, s.direct, 1)
 		} else {
-			awaitWaiting(t, s.Store, i+1-sagas.BeginGoes)
+			awaitWaiting(t, s.Store, i)
 		}
 	}
 	if err := tx.Commit(t.Context()); err != nil {
@@ -84,7 +84,7 @@ func TestUploadsThatBeginTogetherShareAStatement(t *testing.T) {
 			if err := errors.Join(errs...); err != nil {
 				t.Fatal(err)
 			}
-			if got, want := s.cutter.seen(), sagas.BeginGoes+1; got != want {
+			if got, want := s.cutter.seen(), 2; got != want {
 				t.Errorf("%d statements, want %d", got, want)
 			}
 			for i, u := range uploads {
@@ -135,7 +135,7 @@ func TestALostReplyOfASharedStatementIsFoundOut(t *testing.T) {
 			t.Parallel()
 			s := newCutStore(t, "cache_statement")
 			beginnings := beginsOfAllKinds(t)
-			s.cutter.next(pass, pass, fate)
+			s.cutter.next(pass, fate)
 			uploads, errs := crowd(t, s, beginnings)
 			for i, err := range errs {
 				if err != nil || uploads[i].ID != beginnings[i].ID || len(s.history(t, beginnings[i].ID)) != 1 {

@@ -6,6 +6,3 @@ func (s *Store) BeginsWaiting() int {
 	defer s.begins.united.mu.Unlock()
 	return len(s.begins.united.waiting)
 }
-
-// BeginGoes is how many statements that begin uploads run at a time.
-const BeginGoes = beginGoes

@@ -7,11 +7,10 @@ import "sync"
 type together[T any] struct {
 	do   func([]T) // must say to each what has come of it
 	most int       // in one go
-	goes int       // at a time
 
 	mu      sync.Mutex
 	waiting []T
-	going   int
+	going   bool
 }
 
 // ask returns at once.
@@ -19,8 +18,8 @@ func (t *together[T]) ask(one T) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.waiting = append(t.waiting, one)
-	if t.going < t.goes {
-		t.going++
+	if !t.going {
+		t.going = true
 		go t.work()
 	}
 }
@@ -38,8 +37,6 @@ func (t *together[T]) take() []T {
 	defer t.mu.Unlock()
 	some := t.waiting[:min(len(t.waiting), t.most)]
 	t.waiting = t.waiting[len(some):]
-	if len(some) == 0 {
-		t.going--
-	}
+	t.going = len(some) > 0
 	return some
 }

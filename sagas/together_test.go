@@ -8,10 +8,10 @@ import (
 
 func TestWhatIsAskedMeanwhileIsDoneTogether(t *testing.T) {
 	t.Parallel()
-	const most, goes, asked = 3, 2, 9
+	const most, asked = 3, 8
 	begun, goOn, done := make(chan []int), make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
-	united := together[int]{most: most, goes: goes, do: func(some []int) {
+	united := together[int]{most: most, do: func(some []int) {
 		begun <- slices.Clone(some)
 		<-goOn
 		for range some {
@@ -23,15 +23,12 @@ func TestWhatIsAskedMeanwhileIsDoneTogether(t *testing.T) {
 			<-done
 		}
 	})
-	var got []int
-	for i := range goes { // each of these is done at once, and keeps one at work
-		united.ask(i)
-		got = append(got, <-begun...)
-	}
-	for i := goes; i < asked; i++ {
+	united.ask(0) // is done at once
+	got := <-begun
+	for i := 1; i < asked; i++ {
 		united.ask(i)
 	}
-	for _, want := range [][]int{{2, 3, 4}, {5, 6, 7}, {8}} {
+	for _, want := range [][]int{{1, 2, 3}, {4, 5, 6}, {7}} {
 		goOn <- struct{}{}
 		some := <-begun
 		if !slices.Equal(some, want) {
@@ -39,9 +36,7 @@ func TestWhatIsAskedMeanwhileIsDoneTogether(t *testing.T) {
 		}
 		got = append(got, some...)
 	}
-	for range goes {
-		goOn <- struct{}{}
-	}
+	goOn <- struct{}{}
 	wg.Wait()
 	slices.Sort(got)
 	if len(got) != asked || len(slices.Compact(got)) != asked {

@@ -41,7 +41,7 @@ type lookups struct {
 
 func newLookups(pool *pgxpool.Pool) *lookups {
 	l := &lookups{pool: pool}
-	l.united = together[*lookup]{do: l.answer, most: lookupsAtOnce, goes: 1}
+	l.united = together[*lookup]{do: l.answer, most: lookupsAtOnce}
 	return l
 }
 
