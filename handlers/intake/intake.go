@@ -36,20 +36,27 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 }
 
 // Undo removes the object, in whatever versions the client has sent it, unless the outcome is one whose original is
-// kept. Of an upload that did not arrive as a whole, it lets go of the parts.
+// kept. It lets go of all parts in any case: S3 may have begun a multipart upload twice, when its answer was lost, and
+// then an upload that arrived leaves another one open.
 func (s *Stage) Undo(ctx context.Context, u sagas.Upload) error {
 	var err error
-	switch u.State {
-	case sagas.Ready:
-		if s.config.KeepPublished {
-			return nil
-		}
-	case sagas.Rejected, sagas.Infected, sagas.Unscannable, sagas.Failed:
-		if s.config.KeepRefused {
-			return nil
-		}
-	default: // the parts first: they might become an object meanwhile
+	if u.Method == sagas.MethodMultipart { // before the object: the parts might become one meanwhile
 		err = s.objects.AbortMultiparts(ctx, u.Bucket, u.Key)
 	}
+	if s.keeps(u.State) {
+		return err
+	}
 	return errors.Join(err, s.objects.RemoveObject(ctx, u.Bucket, u.Key))
+}
+
+// keeps tells that the original of an upload with this outcome stays.
+func (s *Stage) keeps(outcome sagas.State) bool {
+	switch outcome {
+	case sagas.Ready:
+		return s.config.KeepPublished
+	case sagas.Rejected, sagas.Infected, sagas.Unscannable, sagas.Failed:
+		return s.config.KeepRefused
+	default:
+		return false
+	}
 }
