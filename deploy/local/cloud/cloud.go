@@ -60,8 +60,8 @@ type Config struct {
 	CORSOrigins []string
 	// QueuePrefix starts the names of Sluice's queues; "sluice-" when empty.
 	QueuePrefix string
-	// MaxReceiveCount is how often a message is received before it goes to
-	// the dead-letter queue; 20 when 0.
+	// MaxReceiveCount is how often a stage's message is received before it
+	// goes to the dead-letter queue; 20 when 0, as it always is for events.
 	MaxReceiveCount int
 
 	// Logger gets what an operator should know. Nil discards it.

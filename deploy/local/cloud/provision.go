@@ -20,6 +20,7 @@ const (
 	defaultQueuePrefix     = "sluice-"
 	defaultMaxReceiveCount = 20
 	deadLetterSuffix       = "-dlq"
+	events                 = "s3-events"
 
 	visibilityTimeout   = "30"      // seconds
 	maximumMessageSize  = "262144"  // bytes
@@ -29,7 +30,7 @@ const (
 // queues are Sluice's queues without their prefix, in the order in which an
 // upload passes them.
 func queues() []string {
-	return []string{"s3-events", "verify", "scan", "thumbnail", "publish", "settle", "notify"}
+	return []string{events, "verify", "scan", "thumbnail", "publish", "settle", "notify"}
 }
 
 // Provision creates Sluice's buckets and queues on a cloud that listens on
@@ -52,8 +53,12 @@ func Provision(ctx context.Context, cfg Config) error {
 	}
 	client := newSQSClient(cfg)
 	for _, name := range queues() {
+		receives := cmp.Or(cfg.MaxReceiveCount, defaultMaxReceiveCount)
+		if name == events {
+			receives = defaultMaxReceiveCount
+		}
 		name = cmp.Or(cfg.QueuePrefix, defaultQueuePrefix) + name
-		if err := ensureQueueWithDeadLetters(ctx, client, name, cmp.Or(cfg.MaxReceiveCount, defaultMaxReceiveCount)); err != nil {
+		if err := ensureQueueWithDeadLetters(ctx, client, name, receives); err != nil {
 			return err
 		}
 	}
