@@ -22,7 +22,9 @@ type chaosCommand struct {
 	Profile  string        `help:"What strikes and who comes: ${enum}." enum:"${profiles}" default:"storm"`
 	Uploads  int           `help:"How many uploads are begun." default:"150"`
 	Clients  int           `help:"How many customers there are at the same time, at most." default:"32"`
-	Duration time.Duration `help:"For how long faults strike; the uploads are spread over it." default:"60s"`
+	Underway int           `help:"How many uploads may be between S3 and their outcome; then customers wait." default:"200"`
+	Workers  int           `help:"How many worker processes there are; with more of them a kill costs less of their work." default:"3"`
+	Duration time.Duration `help:"For how long faults strike, and the uploads are spread; longer if customers had to wait." default:"60s"`
 	Sluice   string        `help:"The sluice program; the one beside sluice-local when not given." type:"path"`
 	JSON     bool          `help:"Print the report as one JSON object."`
 	Keep     bool          `help:"Keep the temporary data folder, logs included, even when all is well."`
@@ -30,6 +32,9 @@ type chaosCommand struct {
 
 // longestPause is how long a killed process may stay away.
 const longestPause = time.Second
+
+// mostWorkers is how many there are ports for.
+const mostWorkers = portCount - chaos.APIs
 
 // unproven is the status of a run that found nothing wrong, but in which not every fault struck.
 const unproven = 3
@@ -84,6 +89,12 @@ func (c *chaosCommand) check() error {
 	if c.Clients < 1 {
 		errs = append(errs, fmt.Errorf("--clients is %d, must be at least 1", c.Clients))
 	}
+	if c.Underway < 1 {
+		errs = append(errs, fmt.Errorf("--underway is %d, must be at least 1", c.Underway))
+	}
+	if c.Workers < 1 || c.Workers > mostWorkers {
+		errs = append(errs, fmt.Errorf("--workers is %d, must be from 1 to %d", c.Workers, mostWorkers))
+	}
 	if c.Duration <= 0 {
 		errs = append(errs, fmt.Errorf("--duration is %s, must be more than nothing", c.Duration))
 	}
@@ -135,7 +146,7 @@ func (c *chaosCommand) strike(ctx context.Context, p *product, console console) 
 		progress = console.stderr
 	}
 	return chaos.Run(ctx, chaos.Config{
-		Seed: c.Seed, Profile: c.Profile, Uploads: c.Uploads, Clients: c.Clients, Duration: c.Duration,
+		Seed: c.Seed, Profile: c.Profile, Uploads: c.Uploads, Clients: c.Clients, Underway: c.Underway, Workers: c.Workers, Duration: c.Duration,
 		Stack: p.struck(own, p.failpoints(ctx)), Out: progress, Logger: p.logger,
 	})
 }

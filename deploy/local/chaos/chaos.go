@@ -30,7 +30,9 @@ type Config struct {
 	Profile  string
 	Uploads  int           // that customers begin
 	Clients  int           // customers at the same time, at most
-	Duration time.Duration // of the faults
+	Underway int           // uploads that S3 accepted and whose outcome is not told yet, at most: then customers wait
+	Workers  int           // worker processes
+	Duration time.Duration // of the faults, which go on until the last customer is through
 	Stack    Stack
 	// Out gets the plan and the progress.
 	Out    io.Writer
@@ -44,8 +46,14 @@ const (
 	watchFor = 15 * time.Second
 	// quiet is how long nothing may happen before the buckets are looked at: longer than a message stays invisible.
 	quiet = visibility + 2*time.Second
-	// patience bounds the collection of evidence.
-	patience = 5 * time.Minute
+	// patience bounds the collection of evidence, and evidenceEach is what each upload adds to it.
+	patience     = 5 * time.Minute
+	evidenceEach = 100 * time.Millisecond
+	// roomFor is how long a customer waits while too many uploads are underway. Then it comes in all the same, and it is for
+	// the judge to say what keeps them.
+	roomFor = 5 * time.Minute
+	// progressEvery is how often a long run says how far it is.
+	progressEvery = time.Minute
 )
 
 // run is a run under way.
@@ -76,7 +84,7 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	points, err := newFailpoints(c.Seed, profile, c.Stack.Failpoints)
+	points, err := newFailpoints(c.Seed, profile, c.Stack.Failpoints, float64(c.Uploads)/c.Duration.Seconds())
 	if err != nil {
 		return Report{}, err
 	}
@@ -141,7 +149,7 @@ func (r *run) open(ctx context.Context) (err error) {
 	address := loopback
 	var workerHosts []*hosts.Host
 	if r.profile.Hosts {
-		if r.network, err = hosts.Open(ctx, workers); err != nil {
+		if r.network, err = hosts.Open(ctx, r.Workers); err != nil {
 			return fmt.Errorf("make the hosts of the workers: %w", err)
 		}
 		address, workerHosts = r.network.Address(), r.network.Hosts()
@@ -150,7 +158,7 @@ func (r *run) open(ctx context.Context) (err error) {
 		return err
 	}
 	r.cutter = &cutter{hosts: workerHosts, gates: r.gates}
-	if r.fleet, err = launch(ctx, r.Stack, r.profile, r.points, r.gates, r.receiver.secret, workerHosts); err != nil {
+	if r.fleet, err = launch(ctx, r.Stack, r.profile, r.Workers, r.points, r.gates, r.receiver.secret, workerHosts); err != nil {
 		return err
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: r.Clients}}
@@ -193,15 +201,56 @@ func (r *run) close(ctx context.Context) error {
 
 // storm lets the customers in while the plan strikes, and returns when both have come to their end.
 func (r *run) storm(ctx context.Context, plan []action) error {
+	storming, end := context.WithCancel(ctx)
+	defer end()
 	var striking sync.WaitGroup
-	striking.Go(func() { r.striker.run(ctx, plan) })
+	striking.Go(func() { r.strike(ctx, storming, plan) })
+	err := r.letIn(ctx)
+	end()
+	striking.Wait()
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if refused := r.receiver.calm(); r.profile.RefuseWebhooks > 0 {
+		r.tally.set("webhook refused", refused)
+	}
+	return errors.Join(r.striker.calm(r.profile), r.disarm(ctx))
+}
+
+// strike carries the plan out, and then others of the same length until storming ends.
+func (r *run) strike(ctx, storming context.Context, plan []action) {
+	r.striker.run(ctx, plan)
+	for again := uint64(1); storming.Err() == nil; again++ {
+		r.striker.run(storming, newPlan(r.Seed+again, r.profile, r.Duration))
+	}
+}
+
+// letIn lets the customers in one by one, spread over the duration if there is room for them, and returns when all have
+// left.
+func (r *run) letIn(ctx context.Context) error {
 	began := time.Now()
 	kinds := r.queue()
 	slots := make(chan struct{}, r.Clients)
 	var inside sync.WaitGroup
+	defer inside.Wait()
+	progress := time.NewTicker(progressEvery)
+	defer progress.Stop()
 	for i, kind := range kinds {
+		select {
+		case <-progress.C:
+			if _, err := fmt.Fprintf(r.Out, "  after %.0f s %d customers have come; %d uploads are underway\n", time.Since(began).Seconds(), i, r.underway()); err != nil {
+				return err
+			}
+		default:
+		}
 		due := began.Add(r.Duration * time.Duration(i) / time.Duration(len(kinds)))
 		if err := wait(ctx, time.Until(due)); err != nil {
+			return err
+		}
+		if err := r.waitForRoom(ctx); err != nil {
 			return err
 		}
 		slots <- struct{}{}
@@ -213,15 +262,25 @@ func (r *run) storm(ctx context.Context, plan []action) error {
 			}
 		})
 	}
-	inside.Wait()
-	striking.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	return nil
+}
+
+// underway is how many uploads S3 accepted whose outcome is not told yet.
+func (r *run) underway() int {
+	return len(r.ledger.those(func(receipt Receipt) bool { return receipt.Accepted() && !r.receiver.toldOf(receipt.ID) }))
+}
+
+// waitForRoom waits until fewer uploads are underway than there may be.
+func (r *run) waitForRoom(ctx context.Context) error {
+	for since := time.Now(); time.Since(since) < roomFor; {
+		if r.underway() < r.Underway {
+			return nil
+		}
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
 	}
-	if refused := r.receiver.calm(); r.profile.RefuseWebhooks > 0 {
-		r.tally.set("webhook refused", refused)
-	}
-	return errors.Join(r.striker.calm(r.profile), r.disarm(ctx))
+	return nil
 }
 
 // disarm has the workers come back without failpoints, and counts how often those struck.
@@ -274,16 +333,20 @@ func (r *run) settle(ctx context.Context) (slowest, allowed time.Duration, err e
 	waiting := r.ledger.all()
 	for len(waiting) > 0 {
 		waiting = slices.DeleteFunc(waiting, func(receipt Receipt) bool {
+			late := time.Since(from(receipt, calm))
+			if !r.receiver.toldOf(receipt.ID) {
+				return late > allowed
+			}
 			seen, _, askErr := r.inspector.show(ctx, receipt.ID)
 			if askErr != nil {
 				err = askErr
 				return false
 			}
 			if settled(seen.State) && r.receiver.told(receipt.ID, seen.State) {
-				slowest = max(slowest, time.Since(from(receipt, calm)))
+				slowest = max(slowest, late)
 				return true
 			}
-			return time.Since(from(receipt, calm)) > allowed
+			return late > allowed
 		})
 		if err != nil {
 			return 0, 0, err
@@ -305,7 +368,7 @@ func from(r Receipt, calm time.Time) time.Time {
 
 // evidence collects everything for the judge.
 func (r *run) evidence(ctx context.Context) (e Evidence, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patience+evidenceEach*time.Duration(r.Uploads))
 	defer cancel()
 	e = Evidence{
 		Receipts: r.ledger.all(), Deliveries: r.receiver.deliveries(), Sightings: r.watcher.seen, Shown: map[string]Seen{},

@@ -59,11 +59,8 @@ type Process struct {
 }
 
 const (
-	apis    = 2
-	workers = 3
-
-	// Processes is how many processes of Sluice's there are, each of which needs a port.
-	Processes = apis + workers
+	// APIs is how many processes serve the API. Each process of Sluice's needs a port.
+	APIs = 2
 
 	visibility = 5 * time.Second
 	// maxAttempts is far above what a run can wear out, unless its profile is about giving up.
@@ -100,22 +97,22 @@ func openGates(s Stack, address, receiver string) (map[string]*gate, error) {
 }
 
 // launch starts the fleet behind the gates and waits until it answers.
-func launch(ctx context.Context, s Stack, p Profile, points *failpoints, gates map[string]*gate, secret string, workerHosts []*hosts.Host) (fleet, error) {
+func launch(ctx context.Context, s Stack, p Profile, workers int, points *failpoints, gates map[string]*gate, secret string, workerHosts []*hosts.Host) (fleet, error) {
 	env, err := environment(s, p, gates, secret)
 	if err != nil {
 		return fleet{}, err
 	}
 	f := fleet{services: map[string][]*supervise.Service{}}
-	for i, port := range s.Ports[:Processes] {
+	for i, port := range s.Ports[:APIs+workers] {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		command, listen, number := mortalAPI, "SLUICE_LISTEN", i+1
-		if i >= apis {
-			command, listen, number = mortalWorker, "SLUICE_METRICS_LISTEN", i+1-apis
+		if i >= APIs {
+			command, listen, number = mortalWorker, "SLUICE_METRICS_LISTEN", i+1-APIs
 		} else {
 			f.bases = append(f.bases, "http://"+address)
 		}
 		var host *hosts.Host
-		if n := i - apis; n >= 0 && n < len(workerHosts) {
+		if n := i - APIs; n >= 0 && n < len(workerHosts) {
 			host = workerHosts[n]
 			address = net.JoinHostPort(host.Address, strconv.Itoa(port))
 		}

@@ -79,33 +79,45 @@ func allGates() []string {
 	return []string{gateS3, gateSQS, gatePostgres, gateClamd, gateWebhook, gateUploads}
 }
 
-// profiles are the runs there are. All but storm serve to provoke one kind of mistake.
-var profiles = map[string]Profile{
-	"storm": {
-		KillEvery:      time.Second,
-		Mortals:        map[string]int{mortalWorker: 18, mortalAPI: 8, mortalClamd: 3, mortalPostgres: 2, mortalEdge: 2},
-		PoisonEvery:    time.Second,
-		Poisons:        []string{reset, latency, bandwidth, blackhole},
-		Gates:          allGates(),
-		ShortestPoison: 500 * time.Millisecond,
-		LongestPoison:  4 * time.Second,
-		WeatherEvery:   6 * time.Second,
-		Weather: []s3.FaultPlan{
-			{Drop: 0.2, Duplicate: 0.3, Delay: 0.3, Reorder: 0.3, MaxDelay: 2 * time.Second},
-			{},
-			{Drop: 1},
-			{Duplicate: 1, Reorder: 0.5, MaxDelay: 3 * time.Second},
-			{Delay: 1, MaxDelay: 5 * time.Second},
-		},
-		ForgeEvery:     500 * time.Millisecond,
-		RefuseWebhooks: 0.1,
-		Crashes:        12,
-		Crowd: map[string]int{
-			honest: 8, silent: 6, infectious: 6, liar: 3, damager: 2, cheat: 2, idler: 3, quitter: 2, swapper: 4, insister: 2,
-			poster: 4, piecemeal: 2, deserter: 1, repenter: 4,
-		},
-		SweepEvery: time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
+// storm has everything strike.
+var storm = Profile{
+	KillEvery:      time.Second,
+	Mortals:        map[string]int{mortalWorker: 18, mortalAPI: 8, mortalClamd: 3, mortalPostgres: 2, mortalEdge: 2},
+	PoisonEvery:    time.Second,
+	Poisons:        []string{reset, latency, bandwidth, blackhole},
+	Gates:          allGates(),
+	ShortestPoison: 500 * time.Millisecond,
+	LongestPoison:  4 * time.Second,
+	WeatherEvery:   6 * time.Second,
+	Weather: []s3.FaultPlan{
+		{Drop: 0.2, Duplicate: 0.3, Delay: 0.3, Reorder: 0.3, MaxDelay: 2 * time.Second},
+		{},
+		{Drop: 1},
+		{Duplicate: 1, Reorder: 0.5, MaxDelay: 3 * time.Second},
+		{Delay: 1, MaxDelay: 5 * time.Second},
 	},
+	ForgeEvery:     500 * time.Millisecond,
+	RefuseWebhooks: 0.1,
+	Crashes:        12,
+	Crowd: map[string]int{
+		honest: 8, silent: 6, infectious: 6, liar: 3, damager: 2, cheat: 2, idler: 3, quitter: 2, swapper: 4, insister: 2,
+		poster: 4, piecemeal: 2, deserter: 1, repenter: 4,
+	},
+	SweepEvery: time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
+}
+
+// siege is a storm in which disturbances of the network are fewer than kills: it goes on for long, and where several of
+// them are under way at all times, hardly an upload gets through.
+func siege() Profile {
+	p := storm
+	p.PoisonEvery = 3 * time.Second
+	return p
+}
+
+// profiles are the runs there are. All but storm and siege serve to provoke one kind of mistake.
+var profiles = map[string]Profile{
+	"storm": storm,
+	"siege": siege(),
 	// lost-replies breaks the line between commits and messages, and no sweep heals it.
 	"lost-replies": {
 		KillEvery:      700 * time.Millisecond,

@@ -102,14 +102,18 @@ func (l *ledger) note(id string, change func(*Receipt)) {
 }
 
 // all returns a copy of everything, in the order in which the uploads were begun.
-func (l *ledger) all() []Receipt {
+func (l *ledger) all() []Receipt { return l.those(func(Receipt) bool { return true }) }
+
+// those returns a copy of what suits, in the order in which the uploads were begun.
+func (l *ledger) those(suit func(Receipt) bool) []Receipt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	receipts := make([]Receipt, 0, len(l.order))
+	var receipts []Receipt
 	for _, id := range l.order {
-		r := *l.receipts[id]
-		r.Sent = slices.Clone(r.Sent)
-		receipts = append(receipts, r)
+		if r := *l.receipts[id]; suit(r) {
+			r.Sent = slices.Clone(r.Sent)
+			receipts = append(receipts, r)
+		}
 	}
 	return receipts
 }

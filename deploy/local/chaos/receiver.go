@@ -45,6 +45,7 @@ type receiver struct {
 	dice     *mathrand.Rand
 	log      []Delivery
 	accepted map[string]bool // by upload and state
+	heardOf  map[string]bool // of which uploads any was accepted
 	refusals int
 }
 
@@ -61,7 +62,7 @@ func openReceiver(ctx context.Context, seed uint64, refuse float64, logger *slog
 		return nil, err
 	}
 	r := &receiver{
-		secret: "whsec_" + base64.StdEncoding.EncodeToString(key), refuse: refuse, accepted: map[string]bool{},
+		secret: "whsec_" + base64.StdEncoding.EncodeToString(key), refuse: refuse, accepted: map[string]bool{}, heardOf: map[string]bool{},
 		dice: mathrand.New(mathrand.NewPCG(seed, 2)), //nolint:gosec // Reproducible on purpose.
 	}
 	var err error
@@ -115,7 +116,7 @@ func (r *receiver) take(header http.Header, body []byte) int {
 	r.log = append(r.log, d)
 	switch {
 	case d.Accepted:
-		r.accepted[d.Upload+" "+d.State] = true
+		r.accepted[d.Upload+" "+d.State], r.heardOf[d.Upload] = true, true
 		return http.StatusNoContent
 	case d.Genuine:
 		r.refusals++
@@ -130,6 +131,13 @@ func (r *receiver) told(upload, state string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.accepted[upload+" "+state]
+}
+
+// toldOf tells that some outcome of an upload was delivered.
+func (r *receiver) toldOf(upload string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.heardOf[upload]
 }
 
 // calm ends the refusals, and returns how many there were.

@@ -39,13 +39,11 @@ const (
 func (w *watcher) run(ctx context.Context) {
 	w.reported = map[string]bool{}
 	for ctx.Err() == nil {
-		for _, r := range w.ledger.all() {
+		for _, r := range w.ledger.those(func(r Receipt) bool { return suspicious(r) && time.Since(lastChange(r)) < w.until }) {
 			if ctx.Err() != nil {
 				return
 			}
-			if suspicious(r) && time.Since(lastChange(r)) < w.until {
-				w.look(ctx, r)
-			}
+			w.look(ctx, r)
 		}
 		select {
 		case <-ctx.Done():
