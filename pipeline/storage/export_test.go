@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/hex"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,5 +11,5 @@ func (c *Client) SetClock(now time.Time) { c.signer.now = func() time.Time { ret
 
 // Signature signs a policy.
 func Signature(c aws.Credentials, day, region, policy string) string {
-	return hex.EncodeToString(mac(new(signer).key(c, day, region), policy))
+	return new(signer).key(c, day, region).sign(policy)
 }

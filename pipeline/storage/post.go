@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,10 +89,11 @@ func (s *signer) signPost(ctx context.Context, bucket string, fields map[string]
 		return PresignedPost{}, err
 	}
 	now := s.now().UTC()
-	day := now.Format(dayFormat)
+	moment := now.Format(momentFormat)
+	key := s.key(credentials, dayOf(moment), t.region)
 	fields["x-amz-algorithm"] = algorithm
-	fields["x-amz-credential"] = credentials.AccessKeyID + "/" + day + "/" + t.region + "/" + service + "/aws4_request"
-	fields["x-amz-date"] = now.Format(momentFormat)
+	fields["x-amz-credential"] = credentials.AccessKeyID + "/" + key.scope
+	fields["x-amz-date"] = moment
 	if credentials.SessionToken != "" {
 		fields["x-amz-security-token"] = credentials.SessionToken
 	}
@@ -111,6 +111,6 @@ func (s *signer) signPost(ctx context.Context, bucket string, fields map[string]
 	}
 	fields["policy"] = base64.StdEncoding.EncodeToString(text)
 	// The signature of a policy: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html
-	fields["x-amz-signature"] = hex.EncodeToString(mac(s.key(credentials, day, t.region), fields["policy"]))
-	return PresignedPost{URL: t.url.String() + "/", Fields: fields, Expires: expires}, nil
+	fields["x-amz-signature"] = key.sign(fields["policy"])
+	return PresignedPost{URL: t.url + "/", Fields: fields, Expires: expires}, nil
 }

@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 )
@@ -39,16 +37,16 @@ type PresignedRequest struct {
 	Expires time.Time         // by this process's clock
 }
 
-const checksumHeader = "X-Amz-Checksum-Sha256"
+// field is a header, with its name in lower case, or a parameter of a query.
+type field struct{ name, value string }
 
 // PresignPut signs a PUT into the incoming bucket.
 func (c *Client) PresignPut(ctx context.Context, p PutPermission) (PresignedRequest, error) {
-	header := http.Header{"Content-Type": {p.Type}}
-	c.addChecksum(header, p.SHA256)
+	headers := append(c.checksum(p.SHA256), field{"content-type", p.Type})
 	if p.OnlyOnce && c.profile.onceName != "" {
-		header.Set(c.profile.onceName, c.profile.onceValue)
+		headers = append(headers, field{c.profile.onceName, c.profile.onceValue})
 	}
-	req, err := c.signer.sign(ctx, p.Key, url.Values{"x-id": {"PutObject"}}, header, p.Size, p.Lifetime)
+	req, err := c.signer.sign(ctx, p.Key, []field{{"x-id", "PutObject"}}, headers, p.Size, p.Lifetime)
 	if err != nil {
 		return PresignedRequest{}, fmt.Errorf("presigning a PUT of %s/%s: %w", c.Incoming, p.Key, err)
 	}
@@ -66,20 +64,20 @@ func (c *Client) PresignPart(ctx context.Context, p PartPermission) (PresignedRe
 	if p.Size < 0 || p.Size > MaxPut {
 		return fail(fmt.Errorf("%d bytes: a part has at most %d", p.Size, MaxPut))
 	}
-	header := http.Header{}
-	c.addChecksum(header, p.SHA256)
-	query := url.Values{"partNumber": {strconv.Itoa(p.Number)}, "uploadId": {p.UploadID}, "x-id": {"UploadPart"}}
-	req, err := c.signer.sign(ctx, p.Key, query, header, p.Size, p.Lifetime)
+	query := []field{{"partNumber", strconv.Itoa(p.Number)}, {"uploadId", p.UploadID}, {"x-id", "UploadPart"}}
+	req, err := c.signer.sign(ctx, p.Key, query, c.checksum(p.SHA256), p.Size, p.Lifetime)
 	if err != nil {
 		return fail(err)
 	}
 	return req, nil
 }
 
-func (c *Client) addChecksum(header http.Header, sum []byte) {
-	if sum != nil && c.profile.sha256 {
-		header.Set(checksumHeader, *encoded(sum))
+// checksum is the header that has S3 compare the SHA-256, where there is one and the provider can.
+func (c *Client) checksum(sum []byte) []field {
+	if sum == nil || !c.profile.sha256 {
+		return nil
 	}
+	return []field{{"x-amz-checksum-sha256", *encoded(sum)}}
 }
 
 // UploadURL is the URL of the incoming bucket as clients reach it: every presigned request goes to its origin.
@@ -88,5 +86,5 @@ func (c *Client) UploadURL() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return t.url.String(), nil
+	return t.url, nil
 }

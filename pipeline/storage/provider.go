@@ -37,7 +37,7 @@ type profile struct {
 	virtualHosted bool          // the bucket is in the host name, not in the path
 	postPolicy    bool          // takes an upload by POST with a policy as PresignPost signs it
 	postLifetime  time.Duration // how long it takes a form after its date; 0: as long as its policy says
-	onceName      string        // header by which a PUT refuses to replace an object; empty: there is none
+	onceName      string        // header by which a PUT refuses to replace an object, in lower case; empty: there is none
 	onceValue     string
 	sha256        bool  // checks x-amz-checksum-sha256
 	copyIfMatch   bool  // copies on the condition of the source's ETag
@@ -46,7 +46,7 @@ type profile struct {
 	encodingBlind bool  // changes Accept-Encoding on the way, which must not be signed then
 }
 
-const ifNoneMatch = "If-None-Match"
+const ifNoneMatch = "if-none-match"
 
 var profiles = map[Provider]profile{
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
@@ -64,7 +64,7 @@ var profiles = map[Provider]profile{
 	// https://cloud.google.com/storage/docs/request-preconditions. Its forms want x-goog- fields and a signature of their own
 	// (https://cloud.google.com/storage/docs/xml-api/post-object-forms). It cannot copy a range into a part, and needs
 	// not: https://github.com/milvus-io/milvus/pull/52748. Accept-Encoding: https://github.com/aws/aws-sdk-go-v2/issues/1816.
-	GCS: {onceName: "X-Goog-If-Generation-Match", onceValue: "0", copyIfMatch: true, largeCopy: MaxObject, encodingBlind: true},
+	GCS: {onceName: "x-goog-if-generation-match", onceValue: "0", copyIfMatch: true, largeCopy: MaxObject, encodingBlind: true},
 	// https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility, https://github.com/minio/minio/pull/17244
 	MinIO: {postPolicy: true, onceName: ifNoneMatch, onceValue: "*", sha256: true, copyIfMatch: true, largeCopy: MaxPut},
 	// What the tests of this package run on. Forms: s3api/middlewares/object-post-auth.go of its source.

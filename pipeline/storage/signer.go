@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,9 @@ const (
 	// maxLifetime is the longest that a presigned request may live.
 	// https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 	maxLifetime = 7 * 24 * time.Hour
+
+	// roomy is how many parameters or headers a request may have before they move.
+	roomy = 10
 )
 
 // signer signs what a client may do in one bucket: the same URL to the byte as that of the SDK's presign client.
@@ -35,8 +39,10 @@ type signer struct {
 
 // target is where requests for the bucket go.
 type target struct {
-	url    url.URL // of the bucket, without a slash at the end
-	region string  // that signatures are for
+	url    string // of the bucket, without a slash at the end
+	path   string // of that URL, escaped
+	host   string // that clients send as Host
+	region string // that signatures are for
 }
 
 func newSigner(o s3.Options, bucket string) *signer {
@@ -67,7 +73,7 @@ func resolve(o s3.Options, bucket string) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("finding the endpoint of bucket %s: %w", bucket, err)
 	}
-	t := target{url: endpoint.URI, region: o.Region}
+	t := target{url: endpoint.URI.String(), path: endpoint.URI.EscapedPath(), host: hostOf(endpoint.URI), region: o.Region}
 	if options, ok := auth.GetAuthOptions(&endpoint.Properties); ok && len(options) > 0 {
 		if region, ok := smithyhttp.GetSigV4SigningRegion(&options[0].SignerProperties); ok {
 			t.region = region
@@ -76,9 +82,20 @@ func resolve(o s3.Options, bucket string) (target, error) {
 	return t, nil
 }
 
+// hostOf is what clients of the URL send as Host, which has no port that is the scheme's own.
+func hostOf(u url.URL) string {
+	switch u.Scheme {
+	case "http":
+		return strings.TrimSuffix(u.Host, ":80")
+	case "https":
+		return strings.TrimSuffix(u.Host, ":443")
+	}
+	return u.Host
+}
+
 // sign returns a presigned PUT of key. The query belongs to the operation; size, unless it is 0, and the headers are
 // signed.
-func (s *signer) sign(ctx context.Context, key string, query url.Values, header http.Header, size int64, lifetime time.Duration) (PresignedRequest, error) {
+func (s *signer) sign(ctx context.Context, key string, query, headers []field, size int64, lifetime time.Duration) (PresignedRequest, error) {
 	if err := checkLifetime(lifetime); err != nil {
 		return PresignedRequest{}, err
 	}
@@ -90,20 +107,19 @@ func (s *signer) sign(ctx context.Context, key string, query url.Values, header 
 	if err != nil {
 		return PresignedRequest{}, err
 	}
-	query.Set("X-Amz-Expires", strconv.FormatInt(int64(lifetime/time.Second), 10))
+	query, headers = append(make([]field, 0, roomy), query...), append(make([]field, 0, roomy), headers...)
+	query = append(query, field{"X-Amz-Expires", strconv.FormatInt(int64(lifetime/time.Second), 10)})
 	if size > 0 {
-		header.Set("Content-Length", strconv.FormatInt(size, 10))
+		headers = append(headers, field{"content-length", strconv.FormatInt(size, 10)})
+	}
+	out := PresignedRequest{Method: http.MethodPut, Headers: make(map[string]string, len(headers))}
+	for _, h := range headers {
+		out.Headers[http.CanonicalHeaderKey(h.name)] = h.value
 	}
 	now := s.now().UTC()
-	out := PresignedRequest{
-		Method:  http.MethodPut,
-		URL:     t.presign(credentials, s.key(credentials, now.Format(dayFormat), t.region), key, query, header, now),
-		Headers: make(map[string]string, len(header)),
-		Expires: expiry(now, lifetime, credentials),
-	}
-	for name := range header {
-		out.Headers[name] = header.Get(name)
-	}
+	moment := now.Format(momentFormat)
+	out.URL = t.presign(credentials, s.key(credentials, dayOf(moment), t.region), moment, key, query, headers)
+	out.Expires = expiry(now, lifetime, credentials)
 	return out, nil
 }
 
