@@ -3,7 +3,6 @@ package sagas_test
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -35,9 +34,7 @@ func newCutStore(t *testing.T, mode string) cutStore {
 		t.Fatal(err)
 	}
 	cutter, through := newCutter(t, config)
-	store := sagas.NewStore(connect(t, through), "test")
-	t.Cleanup(cutter.stop) // or the end of the pool would wait for a statement that nobody gives up
-	return cutStore{store, cutter, direct}
+	return cutStore{sagas.NewStore(connect(t, through), "test"), cutter, direct}
 }
 
 func (s cutStore) history(t *testing.T, id uuid.UUID) []sagas.Transition {
@@ -207,7 +204,13 @@ func TestAStatementMayOutliveItsConnection(t *testing.T) {
 func (s cutStore) moveBehindALock(t *testing.T, how cut) {
 	t.Helper()
 	u := begin(t, s.Store)
-	unlock := s.lock(t, u.ID)
+	lock, err := s.direct.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
+		t.Fatal(err)
+	}
 	s.cutter.next(how)
 	moved := make(chan error, 1)
 	go func() {
@@ -217,7 +220,9 @@ func (s cutStore) moveBehindALock(t *testing.T, how cut) {
 		moved <- err
 	}()
 	waitForBlocked(t, s.direct, 2) // the try that was given up, and the next one
-	unlock()
+	if err := lock.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-moved; err != nil {
 		t.Error(err)
 	}
@@ -230,7 +235,13 @@ func TestAStatementWhoseServerProcessEndsIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newCutStore(t, "cache_statement")
 	u := begin(t, s.Store)
-	unlock := s.lock(t, u.ID)
+	lock, err := s.direct.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
+		t.Fatal(err)
+	}
 	moved := make(chan error, 1)
 	go func() {
 		_, err := s.Advance(context.Background(), sagas.Change{
@@ -243,29 +254,12 @@ func TestAStatementWhoseServerProcessEndsIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	unlock()
+	if err := lock.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-moved; err != nil {
 		t.Error(err)
 	}
-}
-
-// lock keeps others from moving an upload until unlock is called, or the test ends.
-func (s cutStore) lock(t *testing.T, id uuid.UUID) (unlock func()) {
-	t.Helper()
-	tx, err := s.direct.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlock = sync.OnceFunc(func() {
-		if err := tx.Rollback(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(unlock)
-	if _, err := tx.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", id); err != nil {
-		t.Fatal(err)
-	}
-	return unlock
 }
 
 // waitForBlocked waits until n sessions wait for a lock on a row of the schema of pool, and returns their processes.

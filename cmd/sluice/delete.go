@@ -7,12 +7,13 @@ import (
 	"fmt"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/uuid"
 )
 
 type deleteCmd struct {
-	IDs    []uploadID `arg:"" name:"id" help:"Ids of uploads."`
-	JSON   bool       `help:"Print one JSON object a line and upload, as DELETE /v1/uploads/{id} answers."`
-	Remote remote     `embed:""`
+	IDs    []uuid.UUID `arg:"" name:"id" help:"Ids of uploads."`
+	JSON   bool        `help:"Print one JSON object a line and upload, as DELETE /v1/uploads/{id} answers."`
+	Remote remote      `embed:""`
 }
 
 // Help implements kong.HelpProvider.

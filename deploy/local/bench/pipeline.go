@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -42,19 +45,29 @@ func (c *pipelineCommand) extent() extent {
 }
 
 // Run measures one thing after the other and prints each as soon as it is known.
-func (c *pipelineCommand) Run(ctx context.Context) error {
+func (c *pipelineCommand) Run(ctx context.Context) (err error) {
+	r := &report{out: os.Stdout}
+	if err := r.machine(); err != nil {
+		return err
+	}
+	b, err := makeBed(ctx, c.Dir, c.Durable)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close(context.WithoutCancel(ctx))) }()
 	sections := map[string]func(context.Context, *bed, extent, *report) error{
 		"transport": measureTransport,
 		"line":      measureCost,
 		"workers":   measureWorkers,
 		"history":   measureHistory,
 	}
-	return measured(ctx, c.Dir, c.Durable, c.Check, func(b *bed, r *report) error {
-		for _, name := range c.Only {
-			if err := sections[name](ctx, b, c.extent(), r); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
+	for _, name := range c.Only {
+		if err := sections[name](ctx, b, c.extent(), r); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		return nil
-	})
+	}
+	if c.Check && len(r.missed) > 0 {
+		return fmt.Errorf("targets missed: %s", strings.Join(r.missed, "; "))
+	}
+	return nil
 }

@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,6 +22,7 @@ func IsCapability(credential string) bool { return strings.HasPrefix(credential,
 // capabilities are JWTs behind a prefix, signed with a key that is theirs alone.
 type capabilities struct {
 	key      []byte
+	header   string // of every token, as it is sent
 	lifetime time.Duration
 	parser   *jwt.Parser
 }
@@ -32,13 +35,27 @@ type capabilityClaims struct {
 	Operation string    `json:"operation,omitempty"`
 }
 
+// issuedClaims are capabilityClaims as they are issued: the same JSON, which takes a third of the time to write.
+type issuedClaims struct {
+	Subject   string `json:"sub"`
+	Expires   int64  `json:"exp"` // seconds since 1970
+	Tenant    string `json:"tenant"`
+	Upload    string `json:"upload"`
+	Operation string `json:"operation,omitempty"`
+}
+
 func newCapabilities(c Config) (*capabilities, error) {
 	key, err := c.deriveKey("capabilities")
 	if err != nil {
 		return nil, err
 	}
+	empty, err := jwt.New(jwt.SigningMethodHS256).SigningString()
+	if err != nil {
+		return nil, fmt.Errorf("writing the header of capabilities: %w", err)
+	}
+	header, _, _ := strings.Cut(empty, ".")
 	return &capabilities{
-		key: key, lifetime: c.CapabilityLifetime,
+		key: key, header: header, lifetime: c.CapabilityLifetime,
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired()),
 	}, nil
 }
@@ -54,14 +71,21 @@ func (c *capabilities) issue(o sagas.Owner, upload uuid.UUID, until time.Time) (
 }
 
 func (c *capabilities) sign(o sagas.Owner, upload uuid.UUID, operation string, expires time.Time) (string, error) {
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, capabilityClaims{
-		RegisteredClaims: jwt.RegisteredClaims{Subject: o.Subject, ExpiresAt: jwt.NewNumericDate(expires)},
-		Tenant:           o.Tenant, Upload: upload, Operation: operation,
-	}).SignedString(c.key)
-	if err != nil {
+	failed := func(err error) (string, error) {
 		return "", fmt.Errorf("signing the capability for upload %s: %w", upload, err)
 	}
-	return capabilityPrefix + signed, nil
+	claims, err := json.Marshal(issuedClaims{
+		Subject: o.Subject, Expires: expires.Unix(), Tenant: o.Tenant, Upload: upload.String(), Operation: operation,
+	})
+	if err != nil {
+		return failed(err)
+	}
+	signed := c.header + "." + base64.RawURLEncoding.EncodeToString(claims)
+	signature, err := jwt.SigningMethodHS256.Sign(signed, c.key)
+	if err != nil {
+		return failed(err)
+	}
+	return capabilityPrefix + signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
 func (c *capabilities) verify(credential string) (verdict, error) {

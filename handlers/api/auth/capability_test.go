@@ -35,6 +35,30 @@ func TestCapability(t *testing.T) {
 	}
 }
 
+// What the library makes of the claims that are read is what is issued, to the byte.
+func TestCapabilitiesAreWhatTheLibraryMakes(t *testing.T) {
+	c, err := newCapabilities(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	upload, expires := uuid.New(), time.Date(2026, 11, 25, 12, 0, 0, 999, time.UTC)
+	for _, subject := range []string{"alice", `"<a&b>\`, "ü\u2028 \U0001F600", strings.Repeat("x", maxSubject)} {
+		for _, operation := range []string{"", "complete-upload"} {
+			got, err := c.sign(sagas.Owner{Tenant: "acme", Subject: subject}, upload, operation, expires)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := jwt.NewWithClaims(jwt.SigningMethodHS256, capabilityClaims{
+				RegisteredClaims: jwt.RegisteredClaims{Subject: subject, ExpiresAt: jwt.NewNumericDate(expires)},
+				Tenant:           "acme", Upload: upload, Operation: operation,
+			}).SignedString(c.key)
+			if err != nil || got != capabilityPrefix+want {
+				t.Errorf("%q, %q: %s, the library's %s, %v", subject, operation, got, want, err)
+			}
+		}
+	}
+}
+
 func TestCapabilitiesThatAreNotGood(t *testing.T) {
 	a := newAuthenticator(t, testConfig())
 	good, _, err := a.Capability(alice, uuid.New(), time.Now())
