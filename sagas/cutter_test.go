@@ -40,6 +40,7 @@ type cutter struct {
 
 	swallowed atomic.Int64 // messages of the server
 	through   sagas.Config // of a pool
+	stop      func()       // end all connections, and any that is opened from now on
 
 	mu         sync.Mutex
 	plan       []cut
@@ -60,8 +61,8 @@ func newCutter(t *testing.T, c sagas.Config) (*cutter, sagas.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &cutter{t: t, server: u.Host}
 	ctx, stop := context.WithCancel(context.Background())
+	x := &cutter{t: t, server: u.Host, stop: stop}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {

@@ -3,6 +3,7 @@ package sagas_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +35,9 @@ func newCutStore(t *testing.T, mode string) cutStore {
 		t.Fatal(err)
 	}
 	cutter, through := newCutter(t, config)
-	return cutStore{sagas.NewStore(connect(t, through), "test"), cutter, direct}
+	store := sagas.NewStore(connect(t, through), "test")
+	t.Cleanup(cutter.stop) // or the end of the pool would wait for a statement that nobody gives up
+	return cutStore{store, cutter, direct}
 }
 
 func (s cutStore) history(t *testing.T, id uuid.UUID) []sagas.Transition {
@@ -204,13 +207,7 @@ func TestAStatementMayOutliveItsConnection(t *testing.T) {
 func (s cutStore) moveBehindALock(t *testing.T, how cut) {
 	t.Helper()
 	u := begin(t, s.Store)
-	lock, err := s.direct.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
-		t.Fatal(err)
-	}
+	unlock := s.lock(t, u.ID)
 	s.cutter.next(how)
 	moved := make(chan error, 1)
 	go func() {
@@ -220,9 +217,7 @@ func (s cutStore) moveBehindALock(t *testing.T, how cut) {
 		moved <- err
 	}()
 	waitForBlocked(t, s.direct, 2) // the try that was given up, and the next one
-	if err := lock.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if err := <-moved; err != nil {
 		t.Error(err)
 	}
@@ -235,13 +230,7 @@ func TestAStatementWhoseServerProcessEndsIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newCutStore(t, "cache_statement")
 	u := begin(t, s.Store)
-	lock, err := s.direct.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", u.ID); err != nil {
-		t.Fatal(err)
-	}
+	unlock := s.lock(t, u.ID)
 	moved := make(chan error, 1)
 	go func() {
 		_, err := s.Advance(context.Background(), sagas.Change{
@@ -254,12 +243,29 @@ func TestAStatementWhoseServerProcessEndsIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := lock.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if err := <-moved; err != nil {
 		t.Error(err)
 	}
+}
+
+// lock keeps others from moving an upload until unlock is called, or the test ends.
+func (s cutStore) lock(t *testing.T, id uuid.UUID) (unlock func()) {
+	t.Helper()
+	tx, err := s.direct.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock = sync.OnceFunc(func() {
+		if err := tx.Rollback(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(unlock)
+	if _, err := tx.Exec(t.Context(), "SELECT FROM uploads WHERE id = $1 FOR UPDATE", id); err != nil {
+		t.Fatal(err)
+	}
+	return unlock
 }
 
 // waitForBlocked waits until n sessions wait for a lock on a row of the schema of pool, and returns their processes.

@@ -14,6 +14,16 @@ import (
 // patience is how long a database that swallows everything may keep a caller.
 const patience = 30 * time.Second
 
+// mustGiveUp has a test fail that would wait for ever, because the store does.
+func (s cutStore) mustGiveUp(t *testing.T) {
+	t.Helper()
+	watchdog := time.AfterFunc(patience, func() {
+		t.Errorf("the store has waited for an answer for %s: its statement has no deadline", patience)
+		s.cutter.stop()
+	})
+	t.Cleanup(func() { watchdog.Stop() })
+}
+
 // A proxy that goes on to acknowledge what it does not forward defeats TCP's own timeouts.
 func TestASilentDatabaseIsGivenUp(t *testing.T) {
 	t.Parallel()
@@ -53,6 +63,7 @@ func TestAnUnansweredMoveIsFoundOut(t *testing.T) {
 	t.Parallel()
 	s := newCutStore(t, "cache_statement")
 	u := begin(t, s.Store)
+	s.mustGiveUp(t)
 	s.cutter.next(lost)
 	u = advance(t, s.Store, u, sagas.Uploaded, sagas.Facts{ETag: "abc"})
 	if got := s.cutter.seen(); got != 3 { // the move, the same again, the look

@@ -7,13 +7,12 @@ import (
 	"fmt"
 
 	"github.com/alecthomas/kong"
-	"github.com/google/uuid"
 )
 
 type deleteCmd struct {
-	IDs    []uuid.UUID `arg:"" name:"id" help:"Ids of uploads."`
-	JSON   bool        `help:"Print one JSON object a line and upload, as DELETE /v1/uploads/{id} answers."`
-	Remote remote      `embed:""`
+	IDs    []uploadID `arg:"" name:"id" help:"Ids of uploads."`
+	JSON   bool       `help:"Print one JSON object a line and upload, as DELETE /v1/uploads/{id} answers."`
+	Remote remote     `embed:""`
 }
 
 // Help implements kong.HelpProvider.

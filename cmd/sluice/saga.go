@@ -29,7 +29,7 @@ type sagaCommand struct {
 }
 
 type sagaShowCommand struct {
-	ID       uuid.UUID    `arg:"" name:"id" help:"The upload's id."`
+	ID       uploadID     `arg:"" name:"id" help:"The upload's id."`
 	JSON     bool         `help:"Print one JSON object."`
 	Database sagas.Config `embed:"" prefix:"database-"`
 }
@@ -42,11 +42,11 @@ func (c *sagaShowCommand) Run(ctx context.Context, k *kong.Context) error {
 	}
 	defer pool.Close()
 	store := sagas.NewStore(pool, worker())
-	u, err := store.Load(ctx, c.ID)
+	u, err := store.Load(ctx, c.ID.UUID)
 	if err != nil {
 		return err
 	}
-	history, err := store.History(ctx, c.ID)
+	history, err := store.History(ctx, c.ID.UUID)
 	if err != nil {
 		return err
 	}
@@ -58,9 +58,9 @@ func (c *sagaShowCommand) Run(ctx context.Context, k *kong.Context) error {
 }
 
 type sagaRetryCommand struct {
-	ID       uuid.UUID `arg:"" name:"id" help:"The upload's id."`
-	JSON     bool      `help:"Print one JSON object."`
-	Backends backends  `embed:""`
+	ID       uploadID `arg:"" name:"id" help:"The upload's id."`
+	JSON     bool     `help:"Print one JSON object."`
+	Backends backends `embed:""`
 }
 
 // Run sends the message, or looks for the object of an upload that has not arrived: there is no message for that.
@@ -70,7 +70,7 @@ func (c *sagaRetryCommand) Run(ctx context.Context, k *kong.Context, log *slog.L
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
-	u, err := b.store.Load(ctx, c.ID)
+	u, err := b.store.Load(ctx, c.ID.UUID)
 	if err != nil {
 		return err
 	}
@@ -94,9 +94,9 @@ func (c *sagaRetryCommand) Run(ctx context.Context, k *kong.Context, log *slog.L
 }
 
 type sagaAbortCommand struct {
-	ID       uuid.UUID `arg:"" name:"id" help:"The upload's id."`
-	JSON     bool      `help:"Print one JSON object."`
-	Backends backends  `embed:""`
+	ID       uploadID `arg:"" name:"id" help:"The upload's id."`
+	JSON     bool     `help:"Print one JSON object."`
+	Backends backends `embed:""`
 }
 
 // Run ends the upload. Its objects are removed and its outcome is delivered as for any other.
@@ -106,7 +106,7 @@ func (c *sagaAbortCommand) Run(ctx context.Context, k *kong.Context, log *slog.L
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
-	u, err := b.store.Load(ctx, c.ID)
+	u, err := b.store.Load(ctx, c.ID.UUID)
 	if err != nil {
 		return err
 	}

@@ -46,9 +46,6 @@ func TestSagaShow(t *testing.T) {
 	if code, _, stderr := sluice(t, "saga", "show", uuid.NewString()); code != exitFailed || !strings.Contains(stderr, "no such upload") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
-	if code, _, _ := sluice(t, "saga", "show", "nonsense"); code != exitUsage {
-		t.Errorf("exit %d", code)
-	}
 }
 
 func TestSagaRetry(t *testing.T) {

@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/google/uuid"
 
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
 )
 
 type statusCmd struct {
-	ID      uuid.UUID     `arg:"" name:"id" help:"The upload's id."`
+	ID      uploadID      `arg:"" name:"id" help:"The upload's id."`
 	JSON    bool          `help:"Print the JSON object that GET /v1/uploads/{id} answers."`
 	Wait    bool          `help:"Wait for the outcome; the exit status is 0 only when it is ready."`
 	Timeout time.Duration `env:"-" help:"How long to wait, such as 90s, 30m or 2h; 0 for as long as it takes."`

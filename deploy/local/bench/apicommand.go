@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 )
 
@@ -47,38 +44,25 @@ func (c *apiCommand) extent() apiExtent {
 }
 
 // Run measures one thing after the other and prints each as soon as it is known.
-func (c *apiCommand) Run(ctx context.Context) (err error) {
-	r := &report{out: os.Stdout}
-	if err := r.machine(); err != nil {
-		return err
-	}
-	b, err := makeBed(ctx, c.Dir, c.Durable)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.close(context.WithoutCancel(ctx))) }()
-	sluice, err := b.startSluice(ctx, c.Sluice)
-	if err != nil {
-		return err
-	}
-	for _, name := range c.Only {
-		switch name {
-		case "presign":
-			err = c.measurePresign(ctx, b, sluice, r)
-		case "polling":
-			err = measurePolling(ctx, b, sluice, c.extent(), r)
-		case "memory":
-			err = measureMemory(ctx, b, sluice, c.extent(), r)
-		}
+func (c *apiCommand) Run(ctx context.Context) error {
+	return measured(ctx, c.Dir, c.Durable, c.Check, func(b *bed, r *report) error {
+		sluice, err := b.startSluice(ctx, c.Sluice)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
-	}
-	if err := sluice.checkWritten(ctx); err != nil {
-		return err
-	}
-	if c.Check && len(r.missed) > 0 {
-		return fmt.Errorf("targets missed: %s", strings.Join(r.missed, "; "))
-	}
-	return nil
+		for _, name := range c.Only {
+			switch name {
+			case "presign":
+				err = c.measurePresign(ctx, b, sluice, r)
+			case "polling":
+				err = measurePolling(ctx, b, sluice, c.extent(), r)
+			case "memory":
+				err = measureMemory(ctx, b, sluice, c.extent(), r)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return sluice.checkWritten(ctx)
+	})
 }

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 )
 
@@ -45,29 +42,19 @@ func (c *pipelineCommand) extent() extent {
 }
 
 // Run measures one thing after the other and prints each as soon as it is known.
-func (c *pipelineCommand) Run(ctx context.Context) (err error) {
-	r := &report{out: os.Stdout}
-	if err := r.machine(); err != nil {
-		return err
-	}
-	b, err := makeBed(ctx, c.Dir, c.Durable)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.close(context.WithoutCancel(ctx))) }()
+func (c *pipelineCommand) Run(ctx context.Context) error {
 	sections := map[string]func(context.Context, *bed, extent, *report) error{
 		"transport": measureTransport,
 		"line":      measureCost,
 		"workers":   measureWorkers,
 		"history":   measureHistory,
 	}
-	for _, name := range c.Only {
-		if err := sections[name](ctx, b, c.extent(), r); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	return measured(ctx, c.Dir, c.Durable, c.Check, func(b *bed, r *report) error {
+		for _, name := range c.Only {
+			if err := sections[name](ctx, b, c.extent(), r); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
 		}
-	}
-	if c.Check && len(r.missed) > 0 {
-		return fmt.Errorf("targets missed: %s", strings.Join(r.missed, "; "))
-	}
-	return nil
+		return nil
+	})
 }

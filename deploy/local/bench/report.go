@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -14,6 +17,27 @@ import (
 type report struct {
 	out    io.Writer
 	missed []string
+}
+
+// measured has measure take its figures on a bed and print them on standard output, below when and where they are taken.
+// With check, targets that are missed are an error.
+func measured(ctx context.Context, parent string, durable, check bool, measure func(*bed, *report) error) (err error) {
+	r := &report{out: os.Stdout}
+	if err := r.machine(); err != nil {
+		return err
+	}
+	b, err := makeBed(ctx, parent, durable)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close(context.WithoutCancel(ctx))) }()
+	if err := measure(b, r); err != nil {
+		return err
+	}
+	if check && len(r.missed) > 0 {
+		return fmt.Errorf("targets missed: %s", strings.Join(r.missed, "; "))
+	}
+	return nil
 }
 
 // machine prints when and where the figures are taken.
