@@ -35,7 +35,7 @@ func (t *BufferingTransport) RoundTrip(request *http.Request) (*http.Response, e
 	if err != nil {
 		return nil, fmt.Errorf("buffer the request body: %w", err)
 	}
-	buffered := request.Clone(request.Context())
+	buffered := request.WithContext(request.Context()) // a copy, as far as it is changed here
 	buffered.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	buffered.Body = io.NopCloser(bytes.NewReader(body))
 	return t.Base.RoundTrip(buffered)
