@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"runtime/debug"
 	"sync"
 
 	"github.com/sluice-media/sluice/handlers/api"
@@ -16,10 +14,6 @@ import (
 	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/sagas"
 )
-
-// gcPercent lets the heap grow to five times what is in use before it is collected. What the API has in use is a few
-// megabytes, and Go's default would collect it a hundred times a second under load. GOGC in the environment comes first.
-const gcPercent = 400
 
 // apiStage names the API in the history, as the store does when an upload begins. It has no queue.
 const apiStage = "api"
@@ -37,9 +31,7 @@ func (c *apiCommand) Validate() error {
 
 // Run serves until ctx is done.
 func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	collectSeldom()
 	backends, err := c.Backends.connect(ctx, log)
 	if err != nil {
 		return err

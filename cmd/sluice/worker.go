@@ -64,6 +64,7 @@ func (c *workerCommand) checkStages() error {
 
 // Run works until ctx is done, then finishes what it has begun.
 func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
+	collectSeldom()
 	backends, err := c.Backends.connect(ctx, log)
 	if err != nil {
 		return err
