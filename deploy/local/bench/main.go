@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -25,7 +26,11 @@ type commands struct {
 	Worker workerCommand `cmd:"" hidden:"" help:"Run all stages of the line with nothing to do in them."`
 }
 
+// gcPercent is that of Sluice's own processes. All that is compared here has it, the hand-written consumer included.
+const gcPercent = 400
+
 func main() {
+	debug.SetGCPercent(gcPercent)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var chosen commands
