@@ -7,8 +7,9 @@ import (
 
 const (
 	// slowdown is by how much polls may slow each other down before more of them are no gain: they are there to hide
-	// the time that a request is on its way, and that does not grow with their number. Answers of SQS vary by less.
-	slowdown = 4
+	// the time that a request is on its way, and that does not grow with their number. Answers of SQS vary by less. Where
+	// it is next to nothing, polls wait for processors instead, and some of them have to, or the processors wait for them.
+	slowdown = 16
 	// smoothing is of how many polls the usual time is.
 	smoothing = 8
 )

@@ -15,9 +15,9 @@ func TestPollsThatSlowEachOtherDownAreEnough(t *testing.T) {
 		"one":             {[]time.Duration{10 * ms}, false, false},
 		"varying":         {[]time.Duration{10 * ms, 25 * ms, 12 * ms, 31 * ms, 14 * ms}, false, false},
 		"one late":        {[]time.Duration{10 * ms, 200 * ms}, false, false},
-		"slower":          {repeat(100*ms, 30, 10*ms), true, false},
-		"much slower":     {repeat(200*ms, 30, 10*ms), true, true},
-		"slower for long": {repeat(50*ms, 90, 10*ms), false, false}, // so that is how long it takes now
+		"slower":          {repeat(400*ms, 30, 10*ms), true, false},
+		"much slower":     {repeat(800*ms, 30, 10*ms), true, true},
+		"slower for long": {repeat(200*ms, 90, 10*ms), false, false}, // so that is how long it takes now
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
