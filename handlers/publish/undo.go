@@ -14,12 +14,17 @@ type Copies struct {
 }
 
 // Undo removes the file and its renditions from the media bucket, the file first, unless u is ready. The CDN may go on
-// to serve what it has cached.
+// to serve what it has cached. It lets go, in any case, of what a worker that died had copied of a large file.
 func (c Copies) Undo(ctx context.Context, u sagas.Upload) error {
+	var err error
+	if u.Observed.Size > c.Objects.LargeCopy { // before the file: the parts might become one meanwhile
+		err = c.Objects.AbortMultiparts(ctx, c.Objects.Media, u.Key)
+	}
 	if u.State == sagas.Ready {
-		return nil
+		return err
 	}
 	return errors.Join(
+		err,
 		c.Objects.RemoveObject(ctx, c.Objects.Media, u.Key),
 		c.Objects.RemoveFolder(ctx, c.Objects.Media, storage.Renditions(u)),
 	)

@@ -1,8 +1,10 @@
 package publish_test
 
 import (
+	"os"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/uuid"
 
 	"github.com/sluice-media/sluice/handlers/publish"
@@ -43,5 +45,29 @@ func TestUndoLeavesOnlyWhatIsReady(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+func TestUndoLetsGoOfLargeCopiesThatWereBroken(t *testing.T) {
+	objects := storagetest.New(t)
+	stage := publish.New(config, objects)
+	u := processed(t, objects)
+	if _, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{
+		Bucket: &objects.Media, Key: &u.Key,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		largeCopy int64
+		left      int
+	}{{u.Observed.Size, 1}, {u.Observed.Size - 1, 0}} { // what is copied in one request leaves nothing, and costs nothing
+		objects.LargeCopy = c.largeCopy
+		u.State = sagas.Ready
+		if err := stage.Undo(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		if left := storagetest.Unfinished(t, objects.Media); len(left) != c.left {
+			t.Errorf("unfinished are %q, want %d", left, c.left)
+		}
 	}
 }

@@ -12,8 +12,8 @@
 // s3:ListBucket (without it S3 answers 403, not 404, for an object that is not there); on media/*: s3:PutObject.
 // These cover what is sent or copied in parts, too, but for s3:ListMultipartUploadParts on incoming/*, to resume and to
 // complete, and s3:AbortMultipartUpload on incoming/* and media/*.
-// To clean up (delete.go), on both buckets: s3:ListBucketVersions, and on their objects s3:DeleteObject and
-// s3:DeleteObjectVersion; on the incoming bucket s3:ListBucketMultipartUploads, on incoming/* s3:AbortMultipartUpload.
+// To clean up (delete.go), on both buckets: s3:ListBucketVersions and s3:ListBucketMultipartUploads, and on their objects
+// s3:DeleteObject, s3:DeleteObjectVersion and s3:AbortMultipartUpload.
 package storage
 
 import (

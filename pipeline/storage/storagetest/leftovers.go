@@ -37,15 +37,23 @@ func Keys(t testing.TB, bucket string) []string {
 			keys = append(keys, aws.ToString(m.Key))
 		}
 	}
-	uploads, err := admin.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &bucket})
+	keys = append(keys, Unfinished(t, bucket)...)
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// Unfinished lists the keys of the multipart uploads in a bucket that are neither completed nor aborted.
+func Unfinished(t testing.TB, bucket string) []string {
+	t.Helper()
+	uploads, err := Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).ListMultipartUploads(context.Background(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
 	if err != nil {
 		t.Fatalf("listing the multipart uploads of bucket %s: %v", bucket, err)
 	}
+	var keys []string
 	for _, u := range uploads.Uploads {
 		keys = append(keys, aws.ToString(u.Key))
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	return keys
 }
 
 // Answering returns c with the endpoint of a proxy, which passes everything on but POSTs whose query has the name:
