@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,13 +56,22 @@ type connected struct {
 	testSignatures bool
 }
 
+// loadAWS takes credentials and region from wherever the SDK finds them.
+func loadAWS(ctx context.Context) (aws.Config, error) {
+	c, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("loading AWS credentials: %w", err)
+	}
+	failpoint.AWS(&c)
+	return c, nil
+}
+
 // connect opens everything; close is its counterpart.
 func (b backends) connect(ctx context.Context, log *slog.Logger) (*connected, error) {
-	aws, err := config.LoadDefaultConfig(ctx)
+	aws, err := loadAWS(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("loading AWS credentials: %w", err)
+		return nil, err
 	}
-	failpoint.AWS(&aws)
 	pool, err := sagas.Connect(ctx, b.Database)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-media/sluice/pipeline"
@@ -47,9 +46,9 @@ type letterOffice struct {
 }
 
 func (b letterBackends) open(ctx context.Context) (*letterOffice, error) {
-	aws, err := config.LoadDefaultConfig(ctx)
+	aws, err := loadAWS(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("loading AWS credentials: %w", err)
+		return nil, err
 	}
 	pool, err := sagas.Connect(ctx, b.Database)
 	if err != nil {

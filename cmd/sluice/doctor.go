@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
-	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/sluice-media/sluice/handlers/doctor"
 	"github.com/sluice-media/sluice/handlers/scan"
@@ -38,9 +37,9 @@ func (c *doctorCommand) Validate() error {
 
 // Run examines everything that the API and the workers stand on.
 func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
-	aws, err := config.LoadDefaultConfig(ctx)
+	aws, err := loadAWS(ctx)
 	if err != nil {
-		return fmt.Errorf("loading AWS credentials: %w", err)
+		return err
 	}
 	pool, err := sagas.Connect(ctx, c.Backends.Database)
 	if err != nil {

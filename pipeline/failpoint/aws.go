@@ -18,7 +18,8 @@ import (
 var (
 	s3Effects = []string{"PutObject", "CopyObject", "DeleteObject", "DeleteObjects", "CreateMultipartUpload", "UploadPartCopy",
 		"CompleteMultipartUpload", "AbortMultipartUpload"}
-	sqsEffects = []string{"SendMessageBatch", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"}
+	sqsEffects = []string{"SendMessageBatch", "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "SendMessage", "DeleteMessage",
+		"StartMessageMoveTask", "CancelMessageMoveTask"}
 )
 
 // reading begins the names of the operations that do not.
