@@ -24,8 +24,9 @@ test: build ## run every test against the real services
 uppy: build ## send 300 MB by each line of Uppy, with a failing part and a reload in between
 	cd $(LOCAL) && E2E_LARGE_FILE=314572800 $(GO) test -count=1 -timeout 15m -v -run UppyResumes ./e2e
 
-failpoints: build ## kill a worker and the API at every point between two effects
-	bin/sluice-local exec -- $(GO) test -count=1 -timeout 20m -tags failpoints -run 'Failpoint|Parse|Strikes|DieAnywhere' ./pipeline/... ./cmd/sluice
+failpoints: build ## kill a worker, the API and an operator's commands at every point between two effects
+	bin/sluice-local exec -- $(GO) test -count=1 -timeout 20m -parallel 6 -tags failpoints -run 'Failpoint|Parse|Strikes|DieAnywhere' \
+		./pipeline ./pipeline/failpoint ./cmd/sluice
 
 race: build ## the same under the race detector
 	bin/sluice-local exec -- $(GO) test -race -timeout 20m ./...

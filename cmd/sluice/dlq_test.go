@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/pipeline/sqs/sqstest"
@@ -16,33 +17,51 @@ import (
 	"github.com/sluice-media/sluice/sagas/sagatest"
 )
 
-// operatorBundle is a Sluice of the test's own, which the environment names, without any worker.
+// operatorBundle is a Sluice of the test's own, without any worker.
 type operatorBundle struct {
 	queues *sqstest.Server
+	pool   *pgxpool.Pool
 	store  *sagas.Store
 	bucket string
+	media  string            // bucket
+	env    map[string]string // names all of it
 }
 
+// newOperatorBundle has the environment name it.
 func newOperatorBundle(t *testing.T) *operatorBundle {
+	t.Helper()
+	b := bundleApart(t)
+	for name, value := range b.env {
+		t.Setenv(name, value)
+	}
+	if code, _, stderr := sluice(t, "migrate"); code != 0 {
+		t.Fatalf("exit %d, %s", code, stderr)
+	}
+	return b
+}
+
+// bundleApart is for tests that run side by side. Its database is still empty.
+func bundleApart(t *testing.T) *operatorBundle {
 	t.Helper()
 	var topics []string
 	for _, stage := range pipeline.Stages() {
 		topics = append(topics, pipeline.Topic(stage))
 	}
 	queues, objects, database := sqstest.New(t, topics...), storagetest.Config(t), sagatest.Config(t)
-	t.Setenv("SLUICE_SQS_PREFIX", queues.Config.Prefix)
-	t.Setenv("SLUICE_S3_INCOMING_BUCKET", objects.IncomingBucket)
-	t.Setenv("SLUICE_S3_MEDIA_BUCKET", objects.MediaBucket)
-	t.Setenv("SLUICE_DATABASE_URL", database.URL)
-	if code, _, stderr := sluice(t, "migrate"); code != 0 {
-		t.Fatalf("exit %d, %s", code, stderr)
-	}
 	pool, err := sagas.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return &operatorBundle{queues: queues, store: sagas.NewStore(pool, "host/7"), bucket: objects.IncomingBucket}
+	return &operatorBundle{
+		queues: queues, pool: pool, store: sagas.NewStore(pool, "host/7"), bucket: objects.IncomingBucket, media: objects.MediaBucket,
+		env: map[string]string{
+			"SLUICE_SQS_PREFIX":         queues.Config.Prefix,
+			"SLUICE_S3_INCOMING_BUCKET": objects.IncomingBucket,
+			"SLUICE_S3_MEDIA_BUCKET":    objects.MediaBucket,
+			"SLUICE_DATABASE_URL":       database.URL,
+		},
+	}
 }
 
 // begin makes an upload and moves it along to the last of states.

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -15,32 +14,26 @@ import (
 
 	"github.com/sluice-media/sluice/handlers/api/client"
 	v1 "github.com/sluice-media/sluice/handlers/api/v1"
-	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/sagas"
 )
 
-// apiCall is something that a client wants of the API, and the points that the API comes to on the way.
-type apiCall struct {
-	points []string // the beginnings of their names
-	want   sagas.State
-	// prepare returns what the client then does, as often as it takes.
-	prepare func(t *testing.T, b *operatorBundle) func(ctx context.Context, c *client.Client) (v1.Upload, error)
+func apiStories() map[string]story {
+	return map[string]story{
+		"a client sends a file": {[]string{"api.begin."}, apiDies(sending("put"), sagas.Ready)},
+		"a client sends a file in parts": {[]string{
+			"s3.CreateMultipartUpload.", "s3.CompleteMultipartUpload.", "intake.work.", "intake.commit.", "intake.send.", "sqs.SendMessageBatch.",
+		}, apiDies(sending("multipart"), sagas.Ready)},
+		"a client deletes a file": {[]string{"api.commit.", "s3.DeleteObjects.", "sqs.SendMessageBatch."}, apiDies(deleting, sagas.Deleted)},
+	}
 }
 
-var apiCalls = map[string]apiCall{
-	"a file": {[]string{"api.begin."}, sagas.Ready, sending("put")},
-	"a file in parts": {[]string{"s3.CreateMultipartUpload.", "s3.CompleteMultipartUpload.", "intake.work.", "intake.commit.", "intake.send.",
-		"sqs.SendMessageBatch."}, sagas.Ready, sending("multipart")},
-	"a deletion": {[]string{"api.commit.", "s3.DeleteObjects.", "sqs.SendMessageBatch."}, sagas.Deleted, deleting},
-}
+// wish is what a client wants of the API, as often as it takes.
+type wish func(ctx context.Context, c *client.Client) (v1.Upload, error)
 
-func sending(method string) func(*testing.T, *operatorBundle) func(context.Context, *client.Client) (v1.Upload, error) {
-	return func(t *testing.T, _ *operatorBundle) func(context.Context, *client.Client) (v1.Upload, error) {
+func sending(method string) func(*testing.T, *operatorBundle) wish {
+	return func(t *testing.T, _ *operatorBundle) wish {
 		t.Helper()
-		photo, err := os.ReadFile("../../testdata/photo.jpg")
-		if err != nil {
-			t.Fatal(err)
-		}
+		photo := photograph(t)
 		var begun string
 		return func(ctx context.Context, c *client.Client) (v1.Upload, error) {
 			return c.Upload(ctx, bytes.NewReader(photo),
@@ -50,48 +43,33 @@ func sending(method string) func(*testing.T, *operatorBundle) func(context.Conte
 	}
 }
 
-func deleting(t *testing.T, b *operatorBundle) func(context.Context, *client.Client) (v1.Upload, error) {
+func deleting(t *testing.T, b *operatorBundle) wish {
 	t.Helper()
 	u := b.begin(t, sagas.Uploaded, sagas.Verified, sagas.Clean, sagas.Processed, sagas.Ready)
-	b.put(t, os.Getenv("SLUICE_S3_MEDIA_BUCKET"), u.Key, []byte("hello"))
+	b.put(t, b.media, u.Key, []byte("hello"))
 	return func(ctx context.Context, c *client.Client) (v1.Upload, error) { return c.Delete(ctx, u.ID.String()) }
 }
 
-// TestTheAPIMayDieAnywhere kills a real server at each point in turn, while a client waits for it. The client asks its
-// successor until it has an answer; then everything ends as if nothing had happened.
-func TestTheAPIMayDieAnywhere(t *testing.T) {
-	program := buildSluice(t, "-tags", "failpoints")
-	for what, call := range apiCalls {
-		for _, name := range pipeline.Failpoints() {
-			if !begins(name, call.points) {
-				continue
-			}
-			t.Run(what+"/"+name, func(t *testing.T) {
-				b := newOperatorBundle(t)
-				receiver, address := newReceiver(t), closedAddress(t)
-				first := process{t: t, program: program, command: "api", env: apiEnvironment(address, name+"=crash")}
-				first.start()
-				answers := make(chan v1.Upload, 1)
-				wish := call.prepare(t, b)
-				go func() { answers <- persist(t, address, wish) }()
-				if err := first.wait(crashLimit); !killed(err) {
-					t.Fatalf("the server ended with %v, and was to die at the point\n%s", err, &first.log)
-				}
-				second := process{t: t, program: program, command: "api", env: apiEnvironment(address, "")}
-				second.start()
-				u := <-answers
-				second.stop()
-				worker := process{t: t, program: program, command: "worker", env: quickly(receiver.URL)}
-				worker.start()
-				b.judgeAll(t, u, call.want, receiver, &worker)
-				worker.stop()
-			})
-		}
+// apiDies is about a server that dies while a client waits for it. The client asks its successor until it has an answer;
+// then everything ends as if nothing had happened.
+func apiDies(prepare func(*testing.T, *operatorBundle) wish, want sagas.State) func(*testing.T, *crash) {
+	return func(t *testing.T, c *crash) {
+		t.Helper()
+		address := closedAddress(t)
+		first := c.startDoomed(t, apiEnvironment(address), nil, "api")
+		answers := make(chan v1.Upload, 1)
+		wished := prepare(t, c.operatorBundle)
+		go func() { answers <- persist(t, address, wished) }()
+		first.dies()
+		second := c.start(t, apiEnvironment(address), "api")
+		u := <-answers
+		second.stop()
+		c.allEnd(t, u, want)
 	}
 }
 
 // persist is a client that asks until it has an answer.
-func persist(t *testing.T, address string, wish func(context.Context, *client.Client) (v1.Upload, error)) v1.Upload {
+func persist(t *testing.T, address string, wished wish) v1.Upload {
 	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 		"sub": "ann", "tenant": "acme", "exp": time.Now().Add(time.Hour).Unix(),
@@ -102,7 +80,7 @@ func persist(t *testing.T, address string, wish func(context.Context, *client.Cl
 	}
 	c := client.New("http://"+address, token, &http.Client{})
 	for deadline := time.Now().Add(crashLimit); ; time.Sleep(100 * time.Millisecond) {
-		u, err := wish(t.Context(), c)
+		u, err := wished(t.Context(), c)
 		if err == nil {
 			return u
 		}
@@ -113,11 +91,12 @@ func persist(t *testing.T, address string, wish func(context.Context, *client.Cl
 	}
 }
 
-// judgeAll sees that the client's upload comes to the end that it should, and that whatever else was begun for it comes to
+// allEnd has a worker bring the client's upload to the end that it should come to, and whatever else was begun for it to
 // nothing, in both cases told under one id.
-func (b *operatorBundle) judgeAll(t *testing.T, u v1.Upload, want sagas.State, receiver *receiver, worker *process) {
+func (c *crash) allEnd(t *testing.T, u v1.Upload, want sagas.State) {
 	t.Helper()
-	uploads, err := b.store.List(t.Context(), sagas.Owner{Tenant: "acme", Subject: "ann"}, sagas.Selection{Most: 10})
+	worker := c.start(t, quickly(c.receiver.URL), "worker")
+	uploads, err := c.store.List(t.Context(), sagas.Owner{Tenant: "acme", Subject: "ann"}, sagas.Selection{Most: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,18 +109,18 @@ func (b *operatorBundle) judgeAll(t *testing.T, u v1.Upload, want sagas.State, r
 		if i == at {
 			state = want
 		}
-		b.settles(t, other.ID, state, &worker.log)
+		c.settles(t, other.ID, state, &worker.log)
 	}
-	if ids := receiver.ids(); len(ids) != len(uploads) {
+	worker.stop()
+	if ids := c.receiver.ids(); len(ids) != len(uploads) {
 		t.Errorf("webhooks with the ids %q, want %d", ids, len(uploads))
 	}
-	b.judgeLeftovers(t, uploads[at], want)
+	c.judgeLeftovers(t, uploads[at], want)
 }
 
 // apiEnvironment lets what was begun for nothing expire soon.
-func apiEnvironment(address, failpoints string) map[string]string {
+func apiEnvironment(address string) map[string]string {
 	return map[string]string{
-		"SLUICE_FAILPOINTS":         failpoints,
 		"SLUICE_LISTEN":             address,
 		"SLUICE_JWT_SECRET":         testSecret,
 		"SLUICE_PRESIGN_LIFETIME":   "8s",

@@ -5,7 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
-	"net/http/httptest"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,26 +20,73 @@ import (
 	"github.com/sluice-media/sluice/sagas"
 )
 
-const crashLimit = time.Minute // until a worker comes to the point at which it dies
+const crashLimit = time.Minute // until a process comes to the point at which it dies
 
-// elsewhere are the points that no worker comes to on its way to these ends: they are the API's, which has a test of its
-// own, an operator's, or of files that are copied in parts.
-var elsewhere = []string{"api.", "operator.", "s3.DeleteObject.", "s3.CreateMultipartUpload.", "s3.UploadPartCopy.", "s3.CompleteMultipartUpload.",
-	"sqs.ChangeMessageVisibilityBatch.", "notify.send."}
+// story is something during which a process may die.
+type story struct {
+	points []string // the beginnings of the names of those at which it does
+	tell   func(t *testing.T, c *crash)
+}
 
-// expiring are the points that a worker comes to when nothing was uploaded, or not all of it.
-var expiring = []string{"sweeper.", "s3.AbortMultipartUpload."}
-
-func buildSluice(t *testing.T, arguments ...string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "sluice")
-	if out, err := exec.Command("go", append([]string{"build", "-o", path}, append(arguments, ".")...)...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+// stories has every point in one of them at least.
+func stories() map[string]story {
+	all := map[string]story{}
+	for _, some := range []map[string]story{workerStories(), apiStories(), operatorStories()} {
+		maps.Copy(all, some)
 	}
-	return path
+	return all
+}
+
+// crash is the death of a process at a point, in a world of its own.
+type crash struct {
+	*operatorBundle
+	program  string
+	point    string
+	receiver *receiver
+}
+
+// TestAnyoneMayDieAnywhere kills a real process at each point in turn. Nothing is lost, nothing is told twice and nothing
+// is left over.
+func TestAnyoneMayDieAnywhere(t *testing.T) {
+	program := buildSluice(t, "-tags", "failpoints")
+	for what, s := range stories() {
+		for _, point := range pipeline.Failpoints() {
+			if !begins(point, s.points) {
+				continue
+			}
+			t.Run(what+"/"+point, func(t *testing.T) {
+				t.Parallel()
+				b := bundleApart(t)
+				if _, err := sagas.Migrate(t.Context(), b.pool); err != nil {
+					t.Fatal(err)
+				}
+				s.tell(t, &crash{operatorBundle: b, program: program, point: point, receiver: newReceiver(t)})
+			})
+		}
+	}
+}
+
+func TestSomebodyDiesAtEveryFailpoint(t *testing.T) {
+	t.Parallel()
+	points := pipeline.Failpoints()
+	var tried []string
+	for what, s := range stories() {
+		for _, prefix := range s.points {
+			if !slices.ContainsFunc(points, func(point string) bool { return strings.HasPrefix(point, prefix) }) {
+				t.Errorf("%s: there are no points %s", what, prefix)
+			}
+		}
+		tried = append(tried, s.points...)
+	}
+	for _, point := range points {
+		if !begins(point, tried) {
+			t.Errorf("nobody dies at %s", point)
+		}
+	}
 }
 
 func TestAReleaseHasNoFailpoints(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]bool{buildSluice(t): false, buildSluice(t, "-tags", "failpoints"): true} {
 		symbols, err := exec.Command("go", "tool", "nm", path).Output()
 		if err != nil {
@@ -58,43 +105,116 @@ func TestAReleaseHasNoFailpoints(t *testing.T) {
 	}
 }
 
-// TestAWorkerMayDieAnywhere kills a real worker at each point in turn. Its successor must bring the upload to its
-// end and leave nothing over.
-func TestAWorkerMayDieAnywhere(t *testing.T) {
-	program := buildSluice(t, "-tags", "failpoints")
-	for _, name := range pipeline.Failpoints() {
-		if begins(name, elsewhere) {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			b := newOperatorBundle(t)
-			receiver := newReceiver(t)
-			begin, want := b.sent, sagas.Ready
-			if begins(name, expiring) {
-				begin, want = b.neverSent, sagas.Expired
-			}
-			u := begin(t)
-			doomed := quickly(receiver.URL)
-			doomed["SLUICE_FAILPOINTS"] = name + "=crash"
-			first := process{t: t, program: program, command: "worker", env: doomed}
-			first.start()
-			if err := first.wait(crashLimit); !killed(err) {
-				t.Fatalf("the worker ended with %v, and was to die at the point\n%s", err, &first.log)
-			}
-			second := process{t: t, program: program, command: "worker", env: quickly(receiver.URL)}
-			second.start()
-			b.settles(t, u.ID, want, &second.log)
-			second.stop()
-			if ids := receiver.ids(); len(ids) != 1 {
-				t.Errorf("webhooks with the ids %q, want one", ids)
-			}
-			b.judgeLeftovers(t, u, want)
-		})
+func buildSluice(t *testing.T, arguments ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sluice")
+	if out, err := exec.Command("go", append([]string{"build", "-o", path}, append(arguments, ".")...)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
+	return path
 }
 
 func begins(name string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// ends has a worker bring the upload to its end, of which everyone is told once. Nothing is left over.
+func (c *crash) ends(t *testing.T, u sagas.Upload, want sagas.State) {
+	t.Helper()
+	worker := c.start(t, quickly(c.receiver.URL), "worker")
+	c.settles(t, u.ID, want, &worker.log)
+	worker.stop()
+	if ids := c.receiver.ids(); len(ids) != 1 {
+		t.Errorf("webhooks with the ids %q, want one", ids)
+	}
+	c.judgeLeftovers(t, u, want)
+}
+
+func (c *crash) judgeLeftovers(t *testing.T, u sagas.Upload, state sagas.State) {
+	t.Helper()
+	var published []string
+	if state == sagas.Ready {
+		record, err := c.store.Load(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		published = []string{u.Key}
+		for _, v := range record.Variants {
+			published = append(published, v.Key)
+		}
+		slices.Sort(published)
+	}
+	if got := storagetest.Keys(t, c.media); !slices.Equal(got, published) {
+		t.Errorf("in media are %q, want %q", got, published)
+	}
+	if got := storagetest.Unfinished(t, c.media); len(got) != 0 {
+		t.Errorf("unfinished in media are %q", got)
+	}
+	if got := storagetest.Keys(t, c.bucket); len(got) != 0 {
+		t.Errorf("in incoming are %q", got)
+	}
+	for _, stage := range pipeline.Stages() {
+		if _, dead := c.depths(t, stage); dead != 0 {
+			t.Errorf("%s has %d dead letters", stage, dead)
+		}
+	}
+}
+
+// process is a real one of Sluice's.
+type process struct {
+	t       *testing.T
+	log     lockedBuffer
+	cmd     *exec.Cmd
+	planted []string // failpoints that are to strike
+}
+
+// start gives the process an environment on top of the test's own.
+func (c *crash) start(t *testing.T, env map[string]string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(c.program, args...)}
+	p.cmd.Env = os.Environ()
+	for _, some := range []map[string]string{c.env, env} {
+		for name, value := range some {
+			p.cmd.Env = append(p.cmd.Env, name+"="+value)
+		}
+	}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// startDoomed starts a process that is to die at the point. What else is planted makes it come there.
+func (c *crash) startDoomed(t *testing.T, env map[string]string, planted []string, args ...string) *process {
+	t.Helper()
+	planted = append(planted, c.point+"=crash")
+	doomed := map[string]string{"SLUICE_FAILPOINTS": strings.Join(planted, ";")}
+	maps.Copy(doomed, env)
+	p := c.start(t, doomed, args...)
+	p.planted = planted
+	return p
+}
+
+// dies waits until the process has died at its point, and not before it came to all that is planted.
+func (p *process) dies() {
+	p.t.Helper()
+	if err := p.wait(crashLimit); !killed(err) {
+		p.t.Fatalf("the process ended with %v, and was to die at the point\n%s", err, &p.log)
+	}
+	for _, plant := range p.planted {
+		if name, _, _ := strings.Cut(plant, "="); !strings.Contains(p.log.String(), "sluice: failpoint "+name+": ") {
+			p.t.Errorf("the process did not come to %s\n%s", name, &p.log)
+		}
+	}
+}
+
+// wait returns how the process ended; it is ended at the limit.
+func (p *process) wait(limit time.Duration) error {
+	timer := time.AfterFunc(limit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer timer.Stop()
+	return p.cmd.Wait()
 }
 
 func killed(err error) bool {
@@ -104,69 +224,6 @@ func killed(err error) bool {
 	}
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
-}
-
-// sent is an upload whose photograph and event have come.
-func (b *operatorBundle) sent(t *testing.T) sagas.Upload {
-	t.Helper()
-	photo, err := os.ReadFile("../../testdata/photo.jpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.sentAs(t, photo)
-}
-
-func (b *operatorBundle) judgeLeftovers(t *testing.T, u sagas.Upload, state sagas.State) {
-	t.Helper()
-	var published []string
-	if state == sagas.Ready {
-		published = []string{"thumbnails/" + u.ID.String() + "/200.jpg", u.Key}
-	}
-	if got := storagetest.Keys(t, os.Getenv("SLUICE_S3_MEDIA_BUCKET")); !slices.Equal(got, published) {
-		t.Errorf("in media are %q, want %q", got, published)
-	}
-	if got := storagetest.Keys(t, b.bucket); len(got) != 0 {
-		t.Errorf("in incoming are %q", got)
-	}
-}
-
-func newReceiver(t *testing.T) *receiver {
-	t.Helper()
-	r := &receiver{}
-	r.Server = httptest.NewServer(r)
-	t.Cleanup(r.Close)
-	return r
-}
-
-// process is a real one of Sluice's.
-type process struct {
-	t       *testing.T
-	program string
-	command string
-	env     map[string]string // on top of the test's own
-	log     lockedBuffer
-	cmd     *exec.Cmd
-}
-
-func (p *process) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.program, p.command)
-	p.cmd.Env = os.Environ()
-	for name, value := range p.env {
-		p.cmd.Env = append(p.cmd.Env, name+"="+value)
-	}
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// wait returns how the process ended; it is ended at the limit.
-func (p *process) wait(limit time.Duration) error {
-	timer := time.AfterFunc(limit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
-	defer timer.Stop()
-	return p.cmd.Wait()
 }
 
 func (p *process) stop() {

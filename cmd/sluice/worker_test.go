@@ -39,7 +39,7 @@ func TestCleaningUpDoesNotWaitForTheReceiver(t *testing.T) {
 	b.restsAt(t, pipeline.Notify, log)
 
 	deleted := b.begin(t, sagas.Uploaded, sagas.Verified, sagas.Clean, sagas.Processed, sagas.Ready, sagas.Deleted)
-	b.put(t, os.Getenv("SLUICE_S3_MEDIA_BUCKET"), deleted.Key, []byte("hello"))
+	b.put(t, b.media, deleted.Key, []byte("hello"))
 	rejected, expired := b.sentAs(t, []byte("no photograph")), b.neverSent(t)
 	b.queues.Send(pipeline.Settle, settleJob(deleted))
 	uploads := map[sagas.State]sagas.Upload{
@@ -51,7 +51,7 @@ func TestCleaningUpDoesNotWaitForTheReceiver(t *testing.T) {
 				return false
 			}
 		}
-		return len(storagetest.Keys(t, b.bucket))+len(storagetest.Keys(t, os.Getenv("SLUICE_S3_MEDIA_BUCKET"))) == 0
+		return len(storagetest.Keys(t, b.bucket))+len(storagetest.Keys(t, b.media)) == 0
 	})
 	for state, u := range uploads {
 		if is, err := b.store.Load(t.Context(), u.ID); err != nil || is.NotifiedAt != nil {
@@ -165,26 +165,42 @@ func (l *lockedBuffer) String() string {
 // sentAs is an upload of what is said to be a photograph.
 func (b *operatorBundle) sentAs(t *testing.T, body []byte) sagas.Upload {
 	t.Helper()
-	u := b.declare(t, int64(len(body)), time.Hour)
-	b.put(t, u.Bucket, u.Key, body)
-	b.queues.Send(pipeline.EventsTopic, fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",
-		"s3":{"bucket":{"name":%q},"object":{"key":%q,"size":1,"eTag":"x"}}}]}`, u.Bucket, u.Key))
+	u := b.stored(t, body)
+	b.queues.Send(pipeline.EventsTopic, arrival(u.Bucket, u.Key))
 	return u
 }
 
-func (b *operatorBundle) put(t *testing.T, bucket, key string, body []byte) {
+// stored is one whose event has not come.
+func (b *operatorBundle) stored(t *testing.T, body []byte) sagas.Upload {
 	t.Helper()
-	if _, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).PutObject(t.Context(), &s3.PutObjectInput{
+	u := b.declare(t, sagas.Beginning{Method: sagas.MethodPut, Declared: sagas.Content{Size: int64(len(body))}, Lifetime: time.Hour})
+	b.put(t, u.Bucket, u.Key, body)
+	return u
+}
+
+// arrival is the event of an object.
+func arrival(bucket, key string) string {
+	return fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put",
+		"s3":{"bucket":{"name":%q},"object":{"key":%q,"size":1,"eTag":"x"}}}]}`, bucket, key)
+}
+
+func (b *operatorBundle) put(t *testing.T, bucket, key string, body []byte) *s3.PutObjectOutput {
+	t.Helper()
+	out, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).PutObject(t.Context(), &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, Body: bytes.NewReader(body),
-	}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return out
 }
 
 // neverSent is an upload whose time is over, and of which nothing came but a beginning.
 func (b *operatorBundle) neverSent(t *testing.T) sagas.Upload {
 	t.Helper()
-	u := b.declare(t, 1, -time.Second)
+	u := b.declare(t, sagas.Beginning{
+		Method: sagas.MethodMultipart, Declared: sagas.Content{Size: 1}, Multipart: sagas.Multipart{PartSize: 1, PartCount: 1}, Lifetime: -time.Second,
+	})
 	if _, err := storagetest.Admin(t, os.Getenv("SLUICE_S3_ENDPOINT")).CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{
 		Bucket: &u.Bucket, Key: &u.Key,
 	}); err != nil {
@@ -193,13 +209,12 @@ func (b *operatorBundle) neverSent(t *testing.T) sagas.Upload {
 	return u
 }
 
-func (b *operatorBundle) declare(t *testing.T, size int64, lifetime time.Duration) sagas.Upload {
+// declare begins what is said to be a photograph.
+func (b *operatorBundle) declare(t *testing.T, what sagas.Beginning) sagas.Upload {
 	t.Helper()
-	id := uuid.New()
-	u, err := b.store.Begin(t.Context(), sagas.Beginning{
-		ID: id, Owner: sagas.Owner{Tenant: "acme", Subject: "ann"}, Method: sagas.MethodPut, Filename: "a.jpg",
-		Bucket: b.bucket, Key: "uploads/" + id.String() + ".jpg", Declared: sagas.Content{Type: "image/jpeg", Size: size}, Lifetime: lifetime,
-	})
+	what.ID, what.Owner, what.Filename, what.Declared.Type = uuid.New(), sagas.Owner{Tenant: "acme", Subject: "ann"}, "a.jpg", "image/jpeg"
+	what.Bucket, what.Key = b.bucket, "uploads/"+what.ID.String()+".jpg"
+	u, err := b.store.Begin(t.Context(), what)
 	if err != nil {
 		t.Fatal(err)
 	}
