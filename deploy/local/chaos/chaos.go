@@ -84,7 +84,7 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	points, err := newFailpoints(c.Seed, profile, c.Stack.Failpoints, float64(c.Uploads)/c.Duration.Seconds())
+	points, err := newFailpoints(c.Seed, profile, c.Stack.Failpoints)
 	if err != nil {
 		return Report{}, err
 	}

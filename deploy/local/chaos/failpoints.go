@@ -18,13 +18,6 @@ var elsewhere = []string{
 	"s3.CompleteMultipartUpload.", "s3.AbortMultipartUpload.", "sqs.ChangeMessageVisibilityBatch.",
 }
 
-const (
-	// crashShare is how often a worker dies at a point that it comes to, in percent, when there are crashRate uploads a
-	// second, and the less often the more there are: workers that die all the time get nothing done.
-	crashShare = 2.0
-	crashRate  = 2.5
-)
-
 // failpoints is what strikes inside of the workers: a program that was built with the tag failpoints dies, or fails, where
 // SLUICE_FAILPOINTS says. It is empty when the program has no points.
 type failpoints struct {
@@ -39,8 +32,8 @@ type failpoints struct {
 // failpointsVariable arms the points of a process.
 const failpointsVariable = "SLUICE_FAILPOINTS"
 
-// newFailpoints draws where workers die, with so many uploads a second. The same seed, profile and points give the same.
-func newFailpoints(seed uint64, p Profile, points []string, rate float64) (*failpoints, error) {
+// newFailpoints draws where workers die. The same seed, profile and points give the same.
+func newFailpoints(seed uint64, p Profile, points []string) (*failpoints, error) {
 	if len(points) == 0 && len(p.Failures) > 0 {
 		return nil, errors.New("this profile needs a sluice that was built with -tags failpoints")
 	}
@@ -51,14 +44,14 @@ func newFailpoints(seed uint64, p Profile, points []string, rate float64) (*fail
 	dice.Shuffle(len(usual), func(i, j int) { usual[i], usual[j] = usual[j], usual[i] })
 	crashes := usual[:min(p.Crashes, len(usual))]
 	slices.Sort(crashes)
-	return &failpoints{crashes: crashes, crash: crashShare * min(1, crashRate/rate), failures: p.Failures, share: p.FailureShare}, nil
+	return &failpoints{crashes: crashes, crash: p.CrashShare, failures: p.Failures, share: p.FailureShare}, nil
 }
 
 // String describes them in the words of the plan that is printed.
 func (f *failpoints) String() string {
 	var lines []string
 	if len(f.crashes) > 0 {
-		lines = append(lines, fmt.Sprintf("  workers die at %.2g%% of: %s", f.crash, strings.Join(f.crashes, ", ")))
+		lines = append(lines, fmt.Sprintf("  workers die at %g%% of: %s", f.crash, strings.Join(f.crashes, ", ")))
 	}
 	if len(f.failures) > 0 {
 		lines = append(lines, fmt.Sprintf("  they fail at %d%% of: %s", f.share, strings.Join(f.failures, ", ")))
@@ -73,7 +66,7 @@ func (f *failpoints) variable() string {
 	}
 	var armed []string
 	for _, point := range f.crashes {
-		armed = append(armed, fmt.Sprintf("%s=crash@%.2g%%", point, f.crash))
+		armed = append(armed, fmt.Sprintf("%s=crash@%g%%", point, f.crash))
 	}
 	for _, point := range f.failures {
 		armed = append(armed, fmt.Sprintf("%s=error:planted@%d%%", point, f.share))

@@ -14,14 +14,14 @@ var somePoints = []string{
 }
 
 func TestFailpointsAreDrawnFromTheSeed(t *testing.T) {
-	p := Profile{Crashes: 2, Failures: []string{"publish.work.after"}, FailureShare: 40}
+	p := Profile{Crashes: 2, CrashShare: 2, Failures: []string{"publish.work.after"}, FailureShare: 40}
 	drawn := map[string]bool{}
 	for seed := range uint64(20) {
-		f, err := newFailpoints(seed, p, somePoints, 1)
+		f, err := newFailpoints(seed, p, somePoints)
 		if err != nil || len(f.crashes) != 2 {
 			t.Fatalf("drew %q, %v", f.crashes, err)
 		}
-		if again, _ := newFailpoints(seed, p, somePoints, 1); !reflect.DeepEqual(f, again) {
+		if again, _ := newFailpoints(seed, p, somePoints); !reflect.DeepEqual(f, again) {
 			t.Error("one seed gives two draws")
 		}
 		for _, point := range f.crashes {
@@ -37,14 +37,14 @@ func TestFailpointsAreDrawnFromTheSeed(t *testing.T) {
 	if want := []string{"publish.ack.before", "s3.CopyObject.after", "scan.send.before", "verify.commit.after"}; !slices.Equal(sorted(drawn), want) {
 		t.Errorf("drew %q, want %q", sorted(drawn), want)
 	}
-	f, err := newFailpoints(1, p, somePoints, 1)
+	f, err := newFailpoints(1, p, somePoints)
 	if f.disarmed.Store(true); err != nil || f.variable() != "" {
 		t.Errorf("disarmed, it has %q, %v", f.variable(), err)
 	}
-	if _, err := newFailpoints(1, p, nil, 1); err == nil {
+	if _, err := newFailpoints(1, p, nil); err == nil {
 		t.Error("failures that cannot be planted were no error")
 	}
-	if f, err := newFailpoints(1, Profile{Crashes: 2}, nil, 1); err != nil || f.variable() != "" {
+	if f, err := newFailpoints(1, Profile{Crashes: 2}, nil); err != nil || f.variable() != "" {
 		t.Errorf("a program without points has %q, %v", f.variable(), err)
 	}
 }

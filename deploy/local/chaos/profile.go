@@ -38,9 +38,11 @@ type Profile struct {
 	Hosts bool
 	Cuts  []string
 
-	// Crashes is how many of its points between two effects the seed chooses, at which a worker then dies at times; it takes
-	// a sluice that was built to be tested. At each of Failures it fails, in FailureShare percent of the times.
+	// Crashes is how many of its points between two effects the seed chooses, at each of which a worker then dies, in
+	// CrashShare percent of the times; it takes a sluice that was built to be tested. At each of Failures it fails, in
+	// FailureShare percent of the times.
 	Crashes      int
+	CrashShare   float64
 	Failures     []string
 	FailureShare int
 	// Attempts is how often a stage tries before it gives an upload up. Zero is more than a run can wear out; otherwise
@@ -99,6 +101,7 @@ var storm = Profile{
 	ForgeEvery:     500 * time.Millisecond,
 	RefuseWebhooks: 0.1,
 	Crashes:        12,
+	CrashShare:     2,
 	Crowd: map[string]int{
 		honest: 8, silent: 6, infectious: 6, liar: 3, damager: 2, cheat: 2, idler: 3, quitter: 2, swapper: 4, insister: 2,
 		poster: 4, piecemeal: 2, deserter: 1, repenter: 4,
@@ -106,11 +109,13 @@ var storm = Profile{
 	SweepEvery: time.Second, ArrivalAge: 4 * time.Second, StillnessAge: 8 * time.Second,
 }
 
-// siege is a storm in which disturbances of the network are fewer than kills: it goes on for long, and where several of
-// them are under way at all times, hardly an upload gets through.
+// siege is a storm that goes on for long. It kills as often, but less often what takes long to come back, and cuts the
+// network less often: where all of that is under way at all times, hardly an upload gets through.
 func siege() Profile {
 	p := storm
+	p.Mortals = map[string]int{mortalWorker: 8, mortalAPI: 6, mortalClamd: 6, mortalPostgres: 2, mortalEdge: 6}
 	p.PoisonEvery = 3 * time.Second
+	p.CrashShare = 0.3
 	return p
 }
 
@@ -165,6 +170,7 @@ var profiles = map[string]Profile{
 		KillEvery:    4 * time.Second,
 		Mortals:      map[string]int{mortalWorker: 1},
 		Crashes:      6,
+		CrashShare:   2,
 		Failures:     []string{"thumbnail.work.after", "publish.work.after"},
 		FailureShare: 40,
 		Attempts:     2,
