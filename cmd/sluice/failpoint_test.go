@@ -48,6 +48,7 @@ type crash struct {
 // TestAnyoneMayDieAnywhere kills a real process at each point in turn. Nothing is lost, nothing is told twice and nothing
 // is left over.
 func TestAnyoneMayDieAnywhere(t *testing.T) {
+	t.Parallel()
 	program := buildSluice(t, "-tags", "failpoints")
 	for what, s := range stories() {
 		for _, point := range pipeline.Failpoints() {

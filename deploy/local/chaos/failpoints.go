@@ -15,7 +15,8 @@ import (
 // elsewhere begin the names of the points that no worker comes to in the usual course of an upload.
 var elsewhere = []string{
 	"api.", "operator.", "sweeper.", "notify.send.", "s3.DeleteObject.", "s3.CreateMultipartUpload.", "s3.UploadPartCopy.",
-	"s3.CompleteMultipartUpload.", "s3.AbortMultipartUpload.", "sqs.ChangeMessageVisibilityBatch.",
+	"s3.CompleteMultipartUpload.", "s3.AbortMultipartUpload.", "sqs.ChangeMessageVisibilityBatch.", "sqs.SendMessage.", "sqs.DeleteMessage.",
+	"sqs.StartMessageMoveTask.", "sqs.CancelMessageMoveTask.",
 }
 
 // failpoints is what strikes inside of the workers: a program that was built with the tag failpoints dies, or fails, where
