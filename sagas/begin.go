@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -136,12 +137,11 @@ func insertOne(ctx context.Context, q querier, b Beginning, worker string) (Uplo
 
 // insert writes uploads and the first rows of their histories in one statement, and returns them in the same order.
 func insert(ctx context.Context, q querier, beginnings []Beginning, worker string) ([]Upload, error) {
-	args, err := beginArgs(beginnings)
+	args, err := beginArgs(beginnings, worker)
 	if err != nil {
 		return nil, err
 	}
-	args["state"], args["worker"] = Initiated, worker
-	rows, err := q.Query(ctx, beginSQL, args)
+	rows, err := q.Query(ctx, beginSQL, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -150,10 +150,10 @@ func insert(ctx context.Context, q querier, beginnings []Beginning, worker strin
 	for i, b := range beginnings {
 		index[b.ID] = i
 	}
-	var id uuid.UUID
+	var id pgtype.UUID
 	var created, expires, read time.Time
 	tag, err := pgx.ForEachRow(rows, []any{&id, &created, &expires, &read}, func() error {
-		i := index[id]
+		i := index[id.Bytes]
 		uploads[i] = beginnings[i].upload(created, expires, read)
 		return nil
 	})
@@ -172,10 +172,10 @@ func (b Beginning) upload(created, expires, read time.Time) Upload {
 	}
 }
 
-// beginArgs are the columns of beginSQL.
-func beginArgs(beginnings []Beginning) (pgx.NamedArgs, error) {
+// beginArgs are the arguments of beginSQL. An array that is flat is written in half the time that a plain slice takes.
+func beginArgs(beginnings []Beginning, worker string) ([]any, error) {
 	n := len(beginnings)
-	text := func() []string { return make([]string, 0, n) }
+	text := func() pgtype.FlatArray[string] { return make(pgtype.FlatArray[string], 0, n) }
 	ids, tenants, owners, methods, filenames, buckets, keys, types, metadata := text(), text(), text(), text(), text(), text(), text(), text(), text()
 	sizes, mosts, partSizes, partCounts := make([]*int64, n), make([]*int64, n), make([]*int64, n), make([]*int, n)
 	sums, partSums, passes, lifetimes := make([][]byte, n), make([]bool, n), make([]*string, n), make([]int64, n)
@@ -192,9 +192,8 @@ func beginArgs(beginnings []Beginning) (pgx.NamedArgs, error) {
 		partSizes[i], partCounts[i], partSums[i] = nullable(b.Multipart.PartSize), nullable(b.Multipart.PartCount), b.Multipart.SHA256
 		passes[i], lifetimes[i] = nullable(b.Pass), b.Lifetime.Microseconds()
 	}
-	return pgx.NamedArgs{
-		"ids": ids, "tenants": tenants, "owners": owners, "methods": methods, "filenames": filenames, "buckets": buckets, "keys": keys,
-		"types": types, "sizes": sizes, "sums": sums, "mosts": mosts, "part_sizes": partSizes, "part_counts": partCounts, "part_sums": partSums,
-		"metadata": metadata, "passes": passes, "lifetimes": lifetimes,
+	return []any{
+		Initiated, worker, ids, tenants, owners, methods, filenames, buckets, keys, types,
+		sizes, sums, mosts, partSizes, partCounts, partSums, metadata, passes, lifetimes,
 	}, nil
 }

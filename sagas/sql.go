@@ -21,21 +21,21 @@ const unsettled = `(state IN ('initiated', 'uploaded', 'verified', 'clean', 'pro
 const uncleaned = `(state IN ('rejected', 'infected', 'unscannable', 'failed', 'expired', 'aborted', 'deleted')
 	AND notified_at IS NOT NULL AND cleaned_at IS NULL)`
 
-// beginSQL writes uploads and the first rows of their histories.
+// beginSQL writes uploads and the first rows of their histories. Its arguments are those of beginArgs, by position: names
+// would have to be looked for in every statement, which takes longer than writing a row.
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,
 		declared_type, declared_size, declared_sha256, max_size, part_size, part_count, part_sha256, metadata, pass, expires_at)
-	SELECT id, tenant, owner, @state, method, filename, bucket, key,
+	SELECT id, tenant, owner, $1, method, filename, bucket, key,
 		type, size, sum, most, part_size, part_count, part_sum, metadata::jsonb, pass, now() + lifetime * interval '1 microsecond'
-	FROM unnest(@ids::text[]::uuid[], @tenants::text[], @owners::text[], @methods::text[], @filenames::text[], @buckets::text[],
-		@keys::text[], @types::text[], @sizes::bigint[], @sums::bytea[], @mosts::bigint[], @part_sizes::bigint[], @part_counts::integer[],
-		@part_sums::boolean[], @metadata::text[], @passes::text[], @lifetimes::bigint[])
+	FROM unnest($3::text[]::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+		$11::bigint[], $12::bytea[], $13::bigint[], $14::bigint[], $15::integer[], $16::boolean[], $17::text[], $18::text[], $19::bigint[])
 		AS asked (id, tenant, owner, method, filename, bucket, key, type, size, sum, most, part_size, part_count, part_sum, metadata, pass, lifetime)
 	RETURNING id, version, state, created_at, expires_at
 ), logged AS (
 	INSERT INTO upload_transitions (upload_id, seq, stage, to_state, attempt, worker, started_at, finished_at)
-	SELECT id, version, 'api', state, 1, @worker, created_at, clock_timestamp() FROM begun
+	SELECT id, version, 'api', state, 1, $2, created_at, clock_timestamp() FROM begun
 )
 SELECT id, created_at, expires_at, clock_timestamp() FROM begun`
 
