@@ -180,11 +180,15 @@ func beginArgs(beginnings []Beginning, worker string) ([]any, error) {
 	sizes, mosts, partSizes, partCounts := make([]*int64, n), make([]*int64, n), make([]*int64, n), make([]*int, n)
 	sums, partSums, passes, lifetimes := make([][]byte, n), make([]bool, n), make([]*string, n), make([]int64, n)
 	for i, b := range beginnings {
-		notes, err := jsonText(b.Metadata)
-		if err != nil {
-			return nil, fmt.Errorf("encoding the metadata of upload %s: %w", b.ID, err)
+		notes := "{}"
+		if len(b.Metadata) > 0 {
+			text, err := jsonText(b.Metadata)
+			if err != nil {
+				return nil, fmt.Errorf("encoding the metadata of upload %s: %w", b.ID, err)
+			}
+			notes = *text
 		}
-		ids, metadata = append(ids, b.ID.String()), append(metadata, *notes)
+		ids, metadata = append(ids, b.ID.String()), append(metadata, notes)
 		tenants, owners = append(tenants, b.Owner.Tenant), append(owners, b.Owner.Subject)
 		methods, filenames = append(methods, string(b.Method)), append(filenames, b.Filename)
 		buckets, keys, types = append(buckets, b.Bucket), append(keys, b.Key), append(types, b.Declared.Type)

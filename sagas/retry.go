@@ -42,11 +42,24 @@ const uniqueViolation = "23505"
 // jittered pauses, until ctx ends or the tries are used up. Then it returns the last error. The argument of try
 // says whether an earlier try may have been committed: its connection was lost before the reply came.
 func retry[T any](ctx context.Context, try func(unsure bool) (T, error)) (T, error) {
-	unsure := false
+	began := time.Now()
+	v, err := try(false)
+	if err == nil {
+		return v, nil // most do, and need nothing of what follows
+	}
+	return retryAfter(ctx, began, v, err, try)
+}
+
+// retryAfter is retry when the first try, which began at that time, has failed.
+func retryAfter[T any](ctx context.Context, began time.Time, first T, failure error, try func(unsure bool) (T, error)) (T, error) {
+	tried, unsure := false, false
 	var last error
 	v, err := backoff.Retry(ctx, func() (T, error) {
-		v, err := try(unsure)
-		last = err
+		v, err := first, failure
+		if tried {
+			v, err = try(unsure)
+		}
+		tried, last = true, err
 		switch {
 		case err == nil || isConflict(err):
 		case IsUnavailable(err):
@@ -55,7 +68,7 @@ func retry[T any](ctx context.Context, try func(unsure bool) (T, error)) (T, err
 			err = backoff.Permanent(err)
 		}
 		return v, err
-	}, backoff.WithBackOff(pauses()), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(maxElapsedTime))
+	}, backoff.WithBackOff(pauses()), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(max(1, maxElapsedTime-time.Since(began))))
 	if err == nil {
 		return v, nil
 	}

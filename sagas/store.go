@@ -244,5 +244,5 @@ func nullable[T comparable](v T) *T {
 	if v == zero {
 		return nil
 	}
-	return &v
+	return new(v)
 }
