@@ -22,7 +22,7 @@ const uncleaned = `(state IN ('rejected', 'infected', 'unscannable', 'failed', '
 	AND notified_at IS NOT NULL AND cleaned_at IS NULL)`
 
 // beginSQL writes uploads and the first rows of their histories. Its arguments are those of beginArgs, by position: names
-// would have to be looked for in every statement, which takes longer than writing a row.
+// would have to be looked for each time.
 const beginSQL = `
 WITH begun AS (
 	INSERT INTO uploads (id, tenant, owner, state, method, filename, bucket, key,

@@ -35,7 +35,7 @@ type capabilityClaims struct {
 	Operation string    `json:"operation,omitempty"`
 }
 
-// issuedClaims are capabilityClaims as they are issued: the same JSON, which takes a third of the time to write.
+// issuedClaims are capabilityClaims as they are issued: the same JSON, which is cheaper to write.
 type issuedClaims struct {
 	Subject   string `json:"sub"`
 	Expires   int64  `json:"exp"` // seconds since 1970
