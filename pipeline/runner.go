@@ -185,6 +185,10 @@ func (r *Runner) passOn(ctx context.Context, stage Stage, next string, u sagas.U
 	return failpoint.Hit(stage.Name(), "send.after")
 }
 
+// goneTries is how often an object has to be missed before it is taken for gone. Not every store writes a version without
+// hiding the others for a moment, and whoever may upload may write another one.
+const goneTries = 3
+
 // work runs the stage and commits its outcome. Settle has none: that its upload was told of is what shows that it is done.
 func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
 	log := r.log.With("upload_id", u.ID, "stage", stage.Name(), "attempt", attempt)
@@ -194,6 +198,9 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 	if ctx.Err() != nil {
 		lost := fmt.Errorf("stage %s lost its message: %w", stage.Name(), context.Cause(ctx))
 		return u, errors.Join(lost, r.retractLost(ctx, stage, u))
+	}
+	if err == nil && out.Reason.Code == sagas.ObjectGone && attempt < min(goneTries, r.config.MaxAttempts) {
+		err = fmt.Errorf("%s, or so it seems", out.Reason.Detail)
 	}
 	if err != nil {
 		r.metrics.failed.WithLabelValues(stage.Name()).Inc()

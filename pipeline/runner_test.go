@@ -287,6 +287,27 @@ func TestTheLastTryGivesUp(t *testing.T) {
 	}
 }
 
+func TestAnObjectHasToBeMissedMoreThanOnce(t *testing.T) {
+	b := newBundle(t)
+	u := b.begin(t, sagas.Uploaded)
+	gone := &stage{name: pipeline.Verify, work: func(context.Context, sagas.Upload) (pipeline.Outcome, error) {
+		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil
+	}}
+	for attempt := 1; attempt < 3; attempt++ {
+		if err := b.runner.Handle(gone)(delivery(t, attempt, job(u))); err == nil {
+			t.Errorf("attempt %d was the last", attempt)
+		}
+		b.expect(t, u, sagas.Uploaded, nil)
+	}
+	if err := b.runner.Handle(gone)(delivery(t, 3, job(u))); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(t, u, sagas.Failed, map[string]int64{pipeline.Settle: 1})
+	if got := b.load(t, u).Reason.Code; got != sagas.ObjectGone {
+		t.Errorf("it failed for %s", got)
+	}
+}
+
 func TestALostLeaseCommitsNothing(t *testing.T) {
 	b := newBundle(t)
 	u := b.begin(t, sagas.Verified)
