@@ -113,7 +113,7 @@ var storm = Profile{
 // network less often: where all of that is under way at all times, hardly an upload gets through.
 func siege() Profile {
 	p := storm
-	p.Mortals = map[string]int{mortalWorker: 8, mortalAPI: 6, mortalClamd: 6, mortalPostgres: 2, mortalEdge: 6}
+	p.Mortals = map[string]int{mortalWorker: 9, mortalAPI: 8, mortalClamd: 2, mortalPostgres: 1, mortalEdge: 8}
 	p.PoisonEvery = 3 * time.Second
 	p.CrashShare = 0.3
 	return p
