@@ -49,7 +49,7 @@ chaos: build bin/sluice-failpoints ## let everything fail for a minute, then hav
 	bin/sluice-local chaos --seed $(SEED) --sluice bin/sluice-failpoints
 	bin/sluice-local chaos --seed $(SEED) --sluice bin/sluice-failpoints --profile giving-up --uploads 60 --duration 20s
 
-chaos-long: build bin/sluice-failpoints ## the same with 10,000 uploads, in half an hour or more
+chaos-long: build bin/sluice-failpoints ## a siege of 10,000 uploads, in three quarters of an hour on two processors
 	bin/sluice-local chaos --seed $(SEED) --sluice bin/sluice-failpoints --profile siege --uploads 10000 --clients 128 --underway 60 --workers 6 --duration 30m
 
 .PHONY: bin/sluice-failpoints
