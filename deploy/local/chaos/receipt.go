@@ -81,7 +81,7 @@ func (r Receipt) harmless() bool {
 type ledger struct {
 	mu       sync.Mutex
 	receipts map[string]*Receipt
-	order    []string
+	order    []*Receipt // in which the uploads were begun
 }
 
 func newLedger() *ledger { return &ledger{receipts: map[string]*Receipt{}} }
@@ -91,7 +91,7 @@ func (l *ledger) open(r Receipt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.receipts[r.ID] = &r
-	l.order = append(l.order, r.ID)
+	l.order = append(l.order, &r)
 }
 
 // note changes the receipt of an upload.
@@ -108,23 +108,30 @@ func (l *ledger) all() []Receipt { return l.those(func(Receipt) bool { return tr
 func (l *ledger) those(suit func(Receipt) bool) []Receipt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var receipts []Receipt
-	for _, id := range l.order {
-		if r := *l.receipts[id]; suit(r) {
-			r.Sent = slices.Clone(r.Sent)
-			receipts = append(receipts, r)
+	return copies(l.order, suit)
+}
+
+// copies of the receipts that suit.
+func copies(receipts []*Receipt, suit func(Receipt) bool) []Receipt {
+	var suitable []Receipt
+	for _, r := range receipts {
+		if suit(*r) {
+			c := *r
+			c.Sent = slices.Clone(r.Sent)
+			suitable = append(suitable, c)
 		}
 	}
-	return receipts
+	return suitable
 }
 
 // pick returns one of the latest uploads that suit, if there is any.
 func (l *ledger) pick(dice *rand.Rand, suits func(Receipt) bool) (Receipt, bool) {
 	const latest = 50
-	all := l.all()
-	all = slices.DeleteFunc(all[max(0, len(all)-latest):], func(r Receipt) bool { return !suits(r) })
-	if len(all) == 0 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	suitable := copies(l.order[max(0, len(l.order)-latest):], suits)
+	if len(suitable) == 0 {
 		return Receipt{}, false
 	}
-	return all[dice.IntN(len(all))], true
+	return suitable[dice.IntN(len(suitable))], true
 }

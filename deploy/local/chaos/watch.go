@@ -39,7 +39,7 @@ const (
 func (w *watcher) run(ctx context.Context) {
 	w.reported = map[string]bool{}
 	for ctx.Err() == nil {
-		for _, r := range w.ledger.those(func(r Receipt) bool { return suspicious(r) && time.Since(lastChange(r)) < w.until }) {
+		for _, r := range w.ledger.those(func(r Receipt) bool { return time.Since(lastChange(r)) < w.until && suspicious(r) }) {
 			if ctx.Err() != nil {
 				return
 			}
