@@ -72,7 +72,7 @@ func All() []Mutant {
 		},
 		{
 			Name: "original left in the incoming bucket", Profile: "forgeries", File: "handlers/intake/intake.go",
-			Edits:  []Edit{{"if s.config.KeepPublished {", "if true {"}},
+			Edits:  []Edit{{"return s.config.KeepPublished", "return true"}},
 			Caught: []string{chaos.LeftOver},
 		},
 		{
