@@ -13,9 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -111,7 +109,7 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err := r.storm(ctx, plan); err != nil {
 		return Report{}, err
 	}
-	slowest, allowed, err := r.settle(ctx)
+	end, err := r.settle(ctx)
 	if err != nil {
 		return Report{}, err
 	}
@@ -124,7 +122,7 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	report = r.report(e, slowest, allowed)
+	report = r.report(e, end)
 	if r.profile.Hosts {
 		report.Cuts = r.cutter.made
 		labours, err := readLabours(ctx, r.Stack.DatabaseURL)
@@ -199,90 +197,6 @@ func (r *run) close(ctx context.Context) error {
 	return err
 }
 
-// storm lets the customers in while the plan strikes, and returns when both have come to their end.
-func (r *run) storm(ctx context.Context, plan []action) error {
-	storming, end := context.WithCancel(ctx)
-	defer end()
-	var striking sync.WaitGroup
-	striking.Go(func() { r.strike(ctx, storming, plan) })
-	err := r.letIn(ctx)
-	end()
-	striking.Wait()
-	if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if refused := r.receiver.calm(); r.profile.RefuseWebhooks > 0 {
-		r.tally.set("webhook refused", refused)
-	}
-	return errors.Join(r.striker.calm(r.profile), r.disarm(ctx))
-}
-
-// strike carries the plan out, and then others of the same length until storming ends.
-func (r *run) strike(ctx, storming context.Context, plan []action) {
-	r.striker.run(ctx, plan)
-	for again := uint64(1); storming.Err() == nil; again++ {
-		r.striker.run(storming, newPlan(r.Seed+again, r.profile, r.Duration))
-	}
-}
-
-// letIn lets the customers in one by one, spread over the duration if there is room for them, and returns when all have
-// left.
-func (r *run) letIn(ctx context.Context) error {
-	began := time.Now()
-	kinds := r.queue()
-	slots := make(chan struct{}, r.Clients)
-	var inside sync.WaitGroup
-	defer inside.Wait()
-	progress := time.NewTicker(progressEvery)
-	defer progress.Stop()
-	for i, kind := range kinds {
-		select {
-		case <-progress.C:
-			if _, err := fmt.Fprintf(r.Out, "  after %.0f s %d customers have come; %d uploads are underway\n", time.Since(began).Seconds(), i, r.underway()); err != nil {
-				return err
-			}
-		default:
-		}
-		due := began.Add(r.Duration * time.Duration(i) / time.Duration(len(kinds)))
-		if err := wait(ctx, time.Until(due)); err != nil {
-			return err
-		}
-		if err := r.waitForRoom(ctx); err != nil {
-			return err
-		}
-		slots <- struct{}{}
-		inside.Go(func() {
-			defer func() { <-slots }()
-			dice := rand.New(rand.NewPCG(r.Seed, uint64(1000+i))) //nolint:gosec // Reproducible on purpose.
-			if err := r.customers.serve(ctx, kind, dice); err != nil {
-				r.turnAway(err)
-			}
-		})
-	}
-	return nil
-}
-
-// underway is how many uploads S3 accepted whose outcome is not told yet.
-func (r *run) underway() int {
-	return len(r.ledger.those(func(receipt Receipt) bool { return receipt.Accepted() && !r.receiver.toldOf(receipt.ID) }))
-}
-
-// waitForRoom waits until fewer uploads are underway than there may be.
-func (r *run) waitForRoom(ctx context.Context) error {
-	for since := time.Now(); time.Since(since) < roomFor; {
-		if r.underway() < r.Underway {
-			return nil
-		}
-		if err := wait(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // disarm has the workers come back without failpoints, and counts how often those struck.
 func (r *run) disarm(ctx context.Context) error {
 	if r.points.variable() == "" {
@@ -293,77 +207,6 @@ func (r *run) disarm(ctx context.Context) error {
 		return fmt.Errorf("restart the workers without failpoints: %w", err)
 	}
 	return r.points.count(r.tally, r.Stack.Logs, r.fleet.workers)
-}
-
-func (r *run) turnAway(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.turnedAway = append(r.turnedAway, err.Error())
-}
-
-// queue is the customers in the order in which they come, the tardy ones first.
-func (r *run) queue() []string {
-	var crowd []string
-	for _, kind := range sorted(r.profile.Crowd) {
-		crowd = append(crowd, slices.Repeat([]string{kind}, r.profile.Crowd[kind])...)
-	}
-	dice := rand.New(rand.NewPCG(r.Seed, 3)) //nolint:gosec // Reproducible on purpose.
-	next := deck(dice, crowd)
-	kinds := make([]string, 0, r.Uploads)
-	for range r.Uploads {
-		kinds = append(kinds, next())
-	}
-	// Half and half, so that there is always somebody who waits, and nobody at the end.
-	slices.SortStableFunc(kinds[len(kinds)/2:], func(a, b string) int { return lateness(a) - lateness(b) })
-	return kinds
-}
-
-func lateness(kind string) int {
-	if slices.Contains(tardy(), kind) {
-		return 0
-	}
-	return 1
-}
-
-// settle waits until every upload has its outcome and somebody was told of it, for as long as two sweeps take. It
-// returns how long that took since the last fault, and how long it might have.
-func (r *run) settle(ctx context.Context) (slowest, allowed time.Duration, err error) {
-	calm := time.Now()
-	allowed = r.profile.twoSweeps() + settleGrace
-	waiting := r.ledger.all()
-	for len(waiting) > 0 {
-		waiting = slices.DeleteFunc(waiting, func(receipt Receipt) bool {
-			late := time.Since(from(receipt, calm))
-			if !r.receiver.toldOf(receipt.ID) {
-				return late > allowed
-			}
-			seen, _, askErr := r.inspector.show(ctx, receipt.ID)
-			if askErr != nil {
-				err = askErr
-				return false
-			}
-			if settled(seen.State) && r.receiver.told(receipt.ID, seen.State) {
-				slowest = max(slowest, late)
-				return true
-			}
-			return late > allowed
-		})
-		if err != nil {
-			return 0, 0, err
-		}
-		if err := wait(ctx, 200*time.Millisecond); err != nil {
-			return 0, 0, err
-		}
-	}
-	return slowest, allowed, nil
-}
-
-// from is when an upload's two sweeps begin: at the last fault, or when it may expire.
-func from(r Receipt, calm time.Time) time.Time {
-	if !r.Accepted() && !r.Cancelled && r.GivenUpAt.After(calm) {
-		return r.GivenUpAt
-	}
-	return calm
 }
 
 // evidence collects everything for the judge.
@@ -396,11 +239,11 @@ func (r *run) evidence(ctx context.Context) (e Evidence, err error) {
 	return e, err
 }
 
-func (r *run) report(e Evidence, slowest, allowed time.Duration) Report {
+func (r *run) report(e Evidence, end settling) Report {
 	report := Report{
 		Seed: r.Seed, Profile: r.Profile, Took: time.Since(r.began), Uploads: len(e.Receipts), Outcomes: map[string]int{},
 		Faults: r.tally.counts(), Webhooks: len(e.Deliveries), Looks: r.watcher.looks.Load(),
-		Slowest: slowest, Allowed: allowed, TurnedAway: r.turnedAway, Findings: Judge(e),
+		Slowest: end.slowest, Allowed: end.allowed, TurnedAway: r.turnedAway, Findings: append(Judge(e), end.overdue...),
 	}
 	report.Idle = idle(report.Faults)
 	for _, seen := range e.Shown {

@@ -44,8 +44,8 @@ type receiver struct {
 	mu       sync.Mutex
 	dice     *mathrand.Rand
 	log      []Delivery
-	accepted map[string]bool // by upload and state
-	heardOf  map[string]bool // of which uploads any was accepted
+	accepted map[string]bool      // by upload and state
+	heardOf  map[string]time.Time // when the first of an upload's was accepted
 	refusals int
 }
 
@@ -62,7 +62,7 @@ func openReceiver(ctx context.Context, seed uint64, refuse float64, logger *slog
 		return nil, err
 	}
 	r := &receiver{
-		secret: "whsec_" + base64.StdEncoding.EncodeToString(key), refuse: refuse, accepted: map[string]bool{}, heardOf: map[string]bool{},
+		secret: "whsec_" + base64.StdEncoding.EncodeToString(key), refuse: refuse, accepted: map[string]bool{}, heardOf: map[string]time.Time{},
 		dice: mathrand.New(mathrand.NewPCG(seed, 2)), //nolint:gosec // Reproducible on purpose.
 	}
 	var err error
@@ -116,7 +116,10 @@ func (r *receiver) take(header http.Header, body []byte) int {
 	r.log = append(r.log, d)
 	switch {
 	case d.Accepted:
-		r.accepted[d.Upload+" "+d.State], r.heardOf[d.Upload] = true, true
+		r.accepted[d.Upload+" "+d.State] = true
+		if r.heardOf[d.Upload].IsZero() {
+			r.heardOf[d.Upload] = time.Now()
+		}
 		return http.StatusNoContent
 	case d.Genuine:
 		r.refusals++
@@ -133,11 +136,12 @@ func (r *receiver) told(upload, state string) bool {
 	return r.accepted[upload+" "+state]
 }
 
-// toldOf tells that some outcome of an upload was delivered.
-func (r *receiver) toldOf(upload string) bool {
+// toldOf tells when some outcome of an upload was delivered first, if any was.
+func (r *receiver) toldOf(upload string) (at time.Time, told bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.heardOf[upload]
+	at, told = r.heardOf[upload]
+	return at, told
 }
 
 // calm ends the refusals, and returns how many there were.
