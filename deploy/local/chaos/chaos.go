@@ -109,8 +109,12 @@ func Run(ctx context.Context, c Config) (report Report, err error) {
 	if err := r.storm(ctx, plan); err != nil {
 		return Report{}, err
 	}
-	end, err := r.settle(ctx)
+	calm := time.Now()
+	end, err := r.settle(ctx, calm)
 	if err != nil {
+		return Report{}, err
+	}
+	if err := r.waitForParts(ctx, calm); err != nil {
 		return Report{}, err
 	}
 	if err := wait(ctx, quiet); err != nil {

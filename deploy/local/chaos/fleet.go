@@ -63,6 +63,9 @@ const (
 	APIs = 2
 
 	visibility = 5 * time.Second
+	// multipartLifetime and arrivalGrace are when a multipart upload expires that nobody sends.
+	multipartLifetime = 30 * time.Second
+	arrivalGrace      = 10 * time.Second
 	// maxAttempts is far above what a run can wear out, unless its profile is about giving up.
 	maxAttempts = 100
 	// MaxReceiveCount is for the queues.
@@ -184,8 +187,8 @@ func environment(s Stack, p Profile, gates map[string]*gate, secret string) (map
 		"SLUICE_WEBHOOK_TIMEOUT":        "3s",
 		"SLUICE_PRESIGN_LIFETIME":       "20s",
 		"SLUICE_PART_LIFETIME":          "20s",
-		"SLUICE_MULTIPART_LIFETIME":     "30s",
-		"SLUICE_ARRIVAL_GRACE":          "10s",
+		"SLUICE_MULTIPART_LIFETIME":     multipartLifetime.String(),
+		"SLUICE_ARRIVAL_GRACE":          arrivalGrace.String(),
 		"SLUICE_SWEEP_EVERY":            p.SweepEvery.String(),
 		"SLUICE_SWEEP_ARRIVAL_AGE":      p.ArrivalAge.String(),
 		"SLUICE_SWEEP_STILLNESS_AGE":    p.StillnessAge.String(),

@@ -99,7 +99,7 @@ var storm = Profile{
 		{Delay: 1, MaxDelay: 5 * time.Second},
 	},
 	ForgeEvery:     500 * time.Millisecond,
-	RefuseWebhooks: 0.1,
+	RefuseWebhooks: 0.3,
 	Crashes:        12,
 	CrashShare:     2,
 	Crowd: map[string]int{

@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// settle waits until every upload has its outcome and somebody was told of it, for as long as two sweeps take, and
-// returns what it saw.
-func (r *run) settle(ctx context.Context) (s settling, err error) {
-	calm := time.Now()
+// settle waits until every upload has its outcome and somebody was told of it, for as long as two sweeps take from when
+// it became calm, and returns what it saw.
+func (r *run) settle(ctx context.Context, calm time.Time) (s settling, err error) {
 	s.allowed = r.profile.twoSweeps() + settleGrace
 	for waiting := r.ledger.all(); len(waiting) > 0; {
 		waiting = slices.DeleteFunc(waiting, func(receipt Receipt) bool {
@@ -66,4 +65,19 @@ func from(r Receipt, calm time.Time) time.Time {
 
 func late(r Receipt, allowed time.Duration) Finding {
 	return Finding{Stuck, r.ID, fmt.Sprintf("nobody was told of its outcome within %s (%s)", allowed, r.Customer)}
+}
+
+// waitForParts waits until no multipart upload is open, or until one that was begun at the end of the faults must have
+// expired: its customer may not have been told of it, so that nobody waits for its outcome.
+func (r *run) waitForParts(ctx context.Context, calm time.Time) error {
+	for time.Since(calm) < multipartLifetime+arrivalGrace+r.profile.twoSweeps()+settleGrace {
+		open, err := r.inspector.unfinished(ctx)
+		if err != nil || len(open) == 0 {
+			return err
+		}
+		if err := wait(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
