@@ -121,7 +121,8 @@ func Pinned(u sagas.Upload) Ref {
 // Renditions is the folder of u's renditions: in the incoming bucket where they are made, and in the media bucket.
 func Renditions(u sagas.Upload) string { return "thumbnails/" + u.ID.String() + "/" }
 
-// IsGone reports that a pinned object no longer exists as it was pinned. Trying again cannot help.
+// IsGone reports that a pinned object was not there as it was pinned. Trying again helps only with a store that hides it
+// for a moment.
 func IsGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrChanged) }
 
 func (r Ref) String() string { return r.Bucket + "/" + r.Key }
