@@ -91,7 +91,7 @@ func decode(stage string, received types.Message) Message {
 	}
 	for key, value := range msg.Metadata {
 		switch key {
-		case sqs.MetadataMessageID, sqs.MetadataReceiveCount, sqs.MetadataSentAt: // told above
+		case sqs.MetadataMessageID, sqs.MetadataReceiveCount, sqs.MetadataSentTimestamp: // told above
 		default:
 			m.Metadata[key] = value
 		}

@@ -74,7 +74,7 @@ func TestBodyThatIsNoEnvelopeIsThePayload(t *testing.T) {
 
 func TestTransportMetadataNeitherLeavesNorEnters(t *testing.T) {
 	received := message.NewMessage("m1", []byte(`{}`))
-	for _, key := range []string{MetadataReceiveCount, MetadataSentAt, MetadataMessageID} {
+	for _, key := range []string{MetadataReceiveCount, MetadataSentTimestamp, MetadataMessageID} {
 		received.Metadata.Set(key, "7")
 	}
 	body, err := encodeBody(received)

@@ -57,7 +57,7 @@ func (s *subscription) renew(ctx context.Context, batch []*lease) {
 	for i, l := range batch {
 		switch {
 		case results[i] == nil:
-			l.extend(expires)
+			s.leases.extend(l, expires)
 		case isSenderFault(results[i]):
 			s.lose(l, results[i].Error())
 		}

@@ -1,10 +1,9 @@
 package sqs
 
 import (
+	"container/list"
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -32,17 +31,16 @@ type lease struct {
 	done          <-chan struct{} // closed when the lease ends
 	cancel        context.CancelCauseFunc
 
-	mu     sync.Mutex
-	ended  bool
-	expiry *time.Timer
+	expires time.Time     // guarded by the table's mu, as what follows
+	place   *list.Element // in the table; nil once the lease has ended
 }
 
-// newLease returns a lease on msg for the time given, and makes msg's context, derived from parent, end with it.
-// expired is called when the lease has run its time.
-func newLease(parent context.Context, msg *message.Message, receiptHandle string, length time.Duration, expired func(*lease)) *lease {
+// newLease returns a lease on msg, and makes msg's context, derived from parent, end with it. It begins when it is
+// added to a leaseTable.
+func newLease(parent context.Context, msg *message.Message, receiptHandle string) *lease {
 	ctx, cancel := context.WithCancelCause(parent)
 	msg.SetContext(ctx)
-	l := &lease{
+	return &lease{
 		msg:           msg,
 		messageID:     msg.Metadata.Get(MetadataMessageID),
 		receiptHandle: receiptHandle,
@@ -50,58 +48,118 @@ func newLease(parent context.Context, msg *message.Message, receiptHandle string
 		done:          ctx.Done(),
 		cancel:        cancel,
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.expiry = time.AfterFunc(length, func() { expired(l) })
-	return l
+}
+
+// leaseTable is the set of leases that have not ended.
+type leaseTable struct {
+	expired func(*lease) // called with each lease that has run its time, to end it
+
+	mu    sync.Mutex
+	held  *list.List // of *lease, those that expire first in front
+	alarm *time.Timer
+}
+
+func newLeaseTable(expired func(*lease)) *leaseTable {
+	t := &leaseTable{expired: expired, held: list.New()}
+	t.alarm = time.AfterFunc(time.Hour, t.expire)
+	return t
+}
+
+// add lets leases run until then.
+func (t *leaseTable) add(then time.Time, leases []*lease) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range leases {
+		t.put(l, then)
+	}
 }
 
 // extend lets the lease run until then, unless it has ended.
-func (l *lease) extend(then time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.ended {
-		l.expiry.Reset(time.Until(then))
-	}
-}
-
-// end ends the lease and the message's context with cause, and reports whether it was this call that did.
-func (l *lease) end(cause error) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ended {
-		return false
-	}
-	l.ended = true
-	l.expiry.Stop()
-	l.cancel(cause)
-	return true
-}
-
-// leaseTable is the set of leases that heartbeats renew.
-type leaseTable struct {
-	mu   sync.Mutex
-	held map[*lease]struct{}
-}
-
-func newLeaseTable() *leaseTable { return &leaseTable{held: map[*lease]struct{}{}} }
-
-func (t *leaseTable) add(l *lease) {
+func (t *leaseTable) extend(l *lease, then time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.held[l] = struct{}{}
+	if l.place != nil {
+		t.held.Remove(l.place)
+		t.put(l, then)
+	}
 }
 
-// end ends l with cause, reports whether it was this call that did, and in any case has no more heartbeats for it.
-func (t *leaseTable) end(l *lease, cause error) bool {
+// put has l run until then. The caller holds mu.
+func (t *leaseTable) put(l *lease, then time.Time) {
+	l.expires = then
+	earlier := t.held.Back()
+	for earlier != nil && leaseAt(earlier).expires.After(then) {
+		earlier = earlier.Prev()
+	}
+	if earlier != nil {
+		l.place = t.held.InsertAfter(l, earlier)
+		return
+	}
+	l.place = t.held.PushFront(l)
+	t.wake(then)
+}
+
+// wake has expire called then. The caller holds mu.
+func (t *leaseTable) wake(then time.Time) {
+	if t.alarm == nil {
+		t.alarm = time.AfterFunc(time.Until(then), t.expire)
+	} else {
+		t.alarm.Reset(time.Until(then))
+	}
+}
+
+// expire reports the leases that have run their time, and has itself called again when the next one has.
+func (t *leaseTable) expire() {
+	for _, l := range t.overdue(time.Now()) {
+		t.expired(l)
+	}
+}
+
+func (t *leaseTable) overdue(now time.Time) (overdue []*lease) {
 	t.mu.Lock()
-	delete(t.held, l)
-	t.mu.Unlock()
-	return l.end(cause)
+	defer t.mu.Unlock()
+	for place := t.held.Front(); place != nil; place = place.Next() {
+		l := leaseAt(place)
+		if l.expires.After(now) {
+			t.wake(l.expires)
+			break
+		}
+		overdue = append(overdue, l)
+	}
+	return overdue
+}
+
+// end ends l and its message's context with cause, and reports whether it was this call that did.
+func (t *leaseTable) end(l *lease, cause error) bool {
+	held := t.remove(l)
+	if held {
+		l.cancel(cause)
+	}
+	return held
+}
+
+func (t *leaseTable) remove(l *lease) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.place == nil {
+		return false
+	}
+	t.held.Remove(l.place)
+	l.place = nil
+	return true
 }
 
 func (t *leaseTable) all() []*lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.held))
+	all := make([]*lease, 0, t.held.Len())
+	for place := t.held.Front(); place != nil; place = place.Next() {
+		all = append(all, leaseAt(place))
+	}
+	return all
+}
+
+func leaseAt(place *list.Element) *lease {
+	l, _ := place.Value.(*lease) // nothing else is in a leaseTable
+	return l
 }

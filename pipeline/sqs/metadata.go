@@ -13,8 +13,8 @@ import (
 const (
 	// MetadataReceiveCount is how often the message has been received so far, this time included.
 	MetadataReceiveCount = "sqs_receive_count"
-	// MetadataSentAt is when SQS took the message, as RFC 3339 with milliseconds.
-	MetadataSentAt = "sqs_sent_at"
+	// MetadataSentTimestamp is when SQS took the message, in milliseconds since 1970.
+	MetadataSentTimestamp = "sqs_sent_timestamp"
 	// MetadataMessageID is SQS's own id of the message; it stays the same in the dead-letter queue.
 	MetadataMessageID = "sqs_message_id"
 )
@@ -30,11 +30,11 @@ func ReceiveCount(msg *message.Message) int {
 
 // SentAt returns when msg was sent, by SQS's clock; the zero time when it did not come from SQS.
 func SentAt(msg *message.Message) time.Time {
-	sent, err := time.Parse(time.RFC3339Nano, msg.Metadata.Get(MetadataSentAt))
+	millis, err := strconv.ParseInt(msg.Metadata.Get(MetadataSentTimestamp), 10, 64)
 	if err != nil {
 		return time.Time{}
 	}
-	return sent
+	return time.UnixMilli(millis).UTC()
 }
 
 // receivedAttributes are the system attributes that describe needs.
@@ -47,9 +47,7 @@ var receivedAttributes = []types.MessageSystemAttributeName{
 func describe(msg *message.Message, received types.Message) {
 	msg.Metadata.Set(MetadataMessageID, aws.ToString(received.MessageId))
 	msg.Metadata.Set(MetadataReceiveCount, received.Attributes[string(types.MessageSystemAttributeNameApproximateReceiveCount)])
-	if millis, err := strconv.ParseInt(received.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64); err == nil {
-		msg.Metadata.Set(MetadataSentAt, time.UnixMilli(millis).UTC().Format(time.RFC3339Nano))
-	}
+	msg.Metadata.Set(MetadataSentTimestamp, received.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)])
 }
 
 // sendableMetadata returns metadata without what describe sets.
@@ -57,7 +55,7 @@ func sendableMetadata(metadata map[string]string) map[string]string {
 	sendable := make(map[string]string, len(metadata))
 	for key, value := range metadata {
 		switch key {
-		case MetadataReceiveCount, MetadataSentAt, MetadataMessageID:
+		case MetadataReceiveCount, MetadataSentTimestamp, MetadataMessageID:
 		default:
 			sendable[key] = value
 		}

@@ -145,9 +145,9 @@ func (s *subscription) accept(open context.Context, received []types.Message) {
 	lifetime := context.WithoutCancel(open)
 	leases := make([]*lease, len(received))
 	for i, m := range received {
-		leases[i] = newLease(lifetime, Decode(m), aws.ToString(m.ReceiptHandle), s.config.VisibilityTimeout, s.expire)
-		s.leases.add(leases[i])
+		leases[i] = newLease(lifetime, Decode(m), aws.ToString(m.ReceiptHandle))
 	}
+	s.leases.add(time.Now().Add(s.config.VisibilityTimeout), leases)
 	s.inFlight.Add(float64(len(leases)))
 	for _, l := range leases {
 		if s.handOver(open, l) {

@@ -45,7 +45,7 @@ type subscription struct {
 
 func newSubscription(s *Subscriber, topic, url string) *subscription {
 	logger := s.logger.With("topic", topic)
-	return &subscription{
+	sub := &subscription{
 		topic:      topic,
 		url:        url,
 		client:     s.queues.client,
@@ -56,10 +56,11 @@ func newSubscription(s *Subscriber, topic, url string) *subscription {
 		out:        make(chan *message.Message),
 		slots:      newSlots(s.config.Slots),
 		gate:       newGate(s.config.Gate, s.metrics.paused.WithLabelValues(topic), logger),
-		leases:     newLeaseTable(),
 		faults:     faultLog{logger: logger},
 		graceEnded: make(chan struct{}),
 	}
+	sub.leases = newLeaseTable(sub.expire)
+	return sub
 }
 
 // run receives until ctx ends, drains, and closes the subscription's channel.

@@ -1,0 +1,50 @@
+package sqs
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// TestLeasesExpireInTurn: whichever order leases are taken, extended and ended in, each expires at its own time.
+func TestLeasesExpireInTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var expired []string
+		began := time.Now()
+		var table *leaseTable
+		table = newLeaseTable(func(l *lease) {
+			if table.end(l, ErrLeaseLost) {
+				expired = append(expired, l.msg.UUID+" after "+time.Since(began).String())
+			}
+		})
+		take := func(name string, length time.Duration) *lease {
+			l := newLease(context.Background(), message.NewMessage(name, nil), "")
+			table.add(began.Add(length), []*lease{l})
+			return l
+		}
+		first, second := take("first", 10*time.Second), take("second", 12*time.Second)
+		take("earlier", 8*time.Second)
+		take("between", 11*time.Second)
+		table.extend(first, began.Add(20*time.Second))
+		time.Sleep(9 * time.Second)
+		if !table.end(second, errSettled) || table.end(second, errSettled) {
+			t.Error("a lease does not end once")
+		}
+		table.extend(second, began.Add(time.Minute))
+		time.Sleep(time.Minute)
+		take("last", 70*time.Second)
+		time.Sleep(time.Minute)
+		want := []string{"earlier after 8s", "between after 11s", "first after 20s", "last after 1m10s"}
+		if !slices.Equal(expired, want) {
+			t.Errorf("expired: %q, want %q", expired, want)
+		}
+		if left := table.all(); len(left) != 0 {
+			t.Errorf("%d leases left", len(left))
+		}
+	})
+}
