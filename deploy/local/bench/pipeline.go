@@ -20,8 +20,9 @@ type pipelineCommand struct {
 
 // extent is how much is measured.
 type extent struct {
-	rounds   int           // of everything that is compared
-	window   time.Duration // of one consumer
+	rounds   int           // of everything that is compared, but for the transport
+	turns    int           // of each consumer of the transport: short ones, since the machine has its moods
+	window   time.Duration // of one turn
 	messages int           // on a queue, before it is consumed
 	uploads  int           // of one run of the line
 	waiting  int           // the same, where the stages sleep
@@ -32,13 +33,13 @@ type extent struct {
 
 func (c *pipelineCommand) extent() extent {
 	if c.Quick {
-		return extent{rounds: 1, window: time.Second, messages: 20_000, uploads: 1_000, waiting: 200, settled: 100_000, logged: 100_000, slots: c.Slots}
+		return extent{rounds: 1, turns: 1, window: time.Second, messages: 20_000, uploads: 1_000, waiting: 200, settled: 100_000, logged: 100_000, slots: c.Slots}
 	}
 	logged := 1_000_000
 	if c.AllTransitions {
 		logged = 5_000_000
 	}
-	return extent{rounds: 3, window: 3 * time.Second, messages: 60_000, uploads: 5_000, waiting: 400, settled: 5_000_000, logged: logged, slots: c.Slots}
+	return extent{rounds: 3, turns: 9, window: time.Second, messages: 60_000, uploads: 5_000, waiting: 400, settled: 5_000_000, logged: logged, slots: c.Slots}
 }
 
 // Run measures one thing after the other and prints each as soon as it is known.

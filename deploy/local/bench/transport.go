@@ -93,7 +93,7 @@ func (b *bed) compareConsumers(ctx context.Context, latency time.Duration, e ext
 		return nil, err
 	}
 	measured := map[string]rounds{}
-	for range e.rounds {
+	for range e.turns {
 		for _, c := range []consumer{stockDefaults, stockBatches, bareLoops, ours} {
 			messages := e.messages
 			if c.name == stockDefaults.name {
