@@ -21,7 +21,7 @@ type batcher[T any] struct {
 	workers    sync.WaitGroup
 	collecting sync.Mutex    // one worker fills a batch at a time, or each would take a share of what there is
 	collected  time.Time     // when the last batch was; guarded by collecting
-	room       chan struct{} // a place for each item that waits
+	room       chan struct{} // tells one who adds of room for an item
 	look       chan struct{} // tells the collecting worker of a first item, of a full batch and of the end
 
 	mu      sync.Mutex // guards what follows
@@ -35,7 +35,7 @@ type batcher[T any] struct {
 func newBatcher[T any](workers int, p patience, size func(T) int, flush func([]T)) *batcher[T] {
 	b := &batcher[T]{
 		patience: p, size: size, flush: flush,
-		room: make(chan struct{}, maxBatchEntries), look: make(chan struct{}, 1),
+		room: make(chan struct{}, 1), look: make(chan struct{}, 1),
 	}
 	for range workers {
 		b.workers.Go(func() {
@@ -50,13 +50,23 @@ func newBatcher[T any](workers int, p patience, size func(T) int, flush func([]T
 // add hands an item to the workers and reports whether they will flush it. It blocks while all of them are flushing
 // and a batch waits already, and gives up when giveUp is closed. It must not be called after close.
 func (b *batcher[T]) add(giveUp <-chan struct{}, item T) bool {
-	select {
-	case b.room <- struct{}{}:
-	case <-giveUp:
-		return false
+	for !b.put(item) {
+		select {
+		case <-b.room:
+		case <-giveUp:
+			return false
+		}
 	}
+	return true
+}
+
+// put adds an item to those that wait, unless a batch of them does.
+func (b *batcher[T]) put(item T) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.waiting) >= maxBatchEntries {
+		return false
+	}
 	if b.waiting == nil {
 		b.waiting = make([]T, 0, maxBatchEntries)
 	}
@@ -65,6 +75,9 @@ func (b *batcher[T]) add(giveUp <-chan struct{}, item T) bool {
 	b.latest = time.Now()
 	if len(b.waiting) == 1 || b.full() {
 		tell(b.look)
+	}
+	if len(b.waiting) < maxBatchEntries {
+		tell(b.room) // for the next one, should another wait
 	}
 	return true
 }
@@ -117,10 +130,10 @@ func (b *batcher[T]) take() []T {
 			break
 		}
 		bytes += size
-		<-b.room
 	}
 	batch := b.waiting[:n:n]
 	b.waiting = append([]T(nil), b.waiting[n:]...)
 	b.bytes -= bytes
+	tell(b.room)
 	return batch
 }
