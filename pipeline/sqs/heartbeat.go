@@ -43,7 +43,7 @@ func (s *subscription) renew(ctx context.Context, batch []*lease) {
 	for i, l := range batch {
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
 			Id:                entryID(i),
-			ReceiptHandle:     aws.String(l.receiptHandle),
+			ReceiptHandle:     &l.receiptHandle,
 			VisibilityTimeout: wholeSeconds(s.config.VisibilityTimeout),
 		}
 	}

@@ -29,6 +29,7 @@ type lease struct {
 	receiptHandle string
 	receiveCount  int
 	done          <-chan struct{} // closed when the lease ends
+	cause         error           // of its end, once done is closed
 	cancel        context.CancelCauseFunc
 
 	expires time.Time     // guarded by the table's mu, as what follows
@@ -133,6 +134,7 @@ func (t *leaseTable) overdue(now time.Time) (overdue []*lease) {
 func (t *leaseTable) end(l *lease, cause error) bool {
 	held := t.remove(l)
 	if held {
+		l.cause = cause
 		l.cancel(cause)
 	}
 	return held

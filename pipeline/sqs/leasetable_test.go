@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,11 +15,14 @@ import (
 func TestLeasesExpireInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var expired []string
 		began := time.Now()
 		var table *leaseTable
 		table = newLeaseTable(func(l *lease) {
 			if table.end(l, ErrLeaseLost) {
+				mu.Lock()
+				defer mu.Unlock()
 				expired = append(expired, l.msg.UUID+" after "+time.Since(began).String())
 			}
 		})
@@ -39,6 +43,8 @@ func TestLeasesExpireInTurn(t *testing.T) {
 		time.Sleep(time.Minute)
 		take("last", 70*time.Second)
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		want := []string{"earlier after 8s", "between after 11s", "first after 20s", "last after 1m10s"}
 		if !slices.Equal(expired, want) {
 			t.Errorf("expired: %q, want %q", expired, want)

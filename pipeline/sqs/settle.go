@@ -89,7 +89,7 @@ func (s *subscription) flushAcks(ctx context.Context, batch []*lease) {
 func (s *subscription) deleteBatch(ctx context.Context, batch []*lease) ([]error, error) {
 	entries := make([]types.DeleteMessageBatchRequestEntry, len(batch))
 	for i, l := range batch {
-		entries[i] = types.DeleteMessageBatchRequestEntry{Id: entryID(i), ReceiptHandle: aws.String(l.receiptHandle)}
+		entries[i] = types.DeleteMessageBatchRequestEntry{Id: entryID(i), ReceiptHandle: &l.receiptHandle}
 	}
 	output, err := s.client.DeleteMessageBatch(ctx, &awssqs.DeleteMessageBatchInput{
 		QueueUrl: aws.String(s.url),
@@ -119,7 +119,7 @@ func (s *subscription) giveBackBatch(ctx context.Context, batch []returned) ([]e
 	for i, r := range batch {
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
 			Id:                entryID(i),
-			ReceiptHandle:     aws.String(r.receiptHandle),
+			ReceiptHandle:     &r.receiptHandle,
 			VisibilityTimeout: wholeSeconds(r.delay),
 		}
 	}
@@ -138,5 +138,5 @@ func (s *subscription) settled(l *lease, action, how string, err error) {
 		s.logger.Warn("message will be delivered again", "after", how, "sqs_message_id", l.messageID, "error", err)
 		return
 	}
-	s.metrics.settled.WithLabelValues(s.topic, how).Inc()
+	s.settledHow[how].Inc()
 }

@@ -19,7 +19,7 @@ type slots struct {
 
 	mu     sync.Mutex // guards what follows
 	free   int
-	latest time.Time // when a slot was given back last
+	latest time.Time // when a slot was given back last while there were not enough
 }
 
 // newSlots returns n free slots. A quarter of them, and never more than a batch, is enough to be received with.
@@ -69,10 +69,13 @@ func (s *slots) has(n int) bool {
 func (s *slots) give(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := s.free <= 0
+	before := s.free
 	s.free += n
+	if before >= s.enough {
+		return // nobody waits
+	}
 	s.latest = time.Now()
-	if first || s.free >= s.enough {
+	if before <= 0 || s.free >= s.enough {
 		tell(s.look)
 	}
 }

@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,8 @@ type subscription struct {
 	metrics *Metrics
 	logger  *slog.Logger
 
-	inFlight prometheus.Gauge
+	inFlight   prometheus.Gauge
+	settledHow map[string]prometheus.Counter // by the label "how"
 
 	out    chan *message.Message
 	slots  *slots
@@ -53,6 +55,7 @@ func newSubscription(s *Subscriber, topic, url string) *subscription {
 		metrics:    s.metrics,
 		logger:     logger,
 		inFlight:   s.metrics.inFlight.WithLabelValues(topic),
+		settledHow: map[string]prometheus.Counter{},
 		out:        make(chan *message.Message),
 		slots:      newSlots(s.config.Slots),
 		gate:       newGate(s.config.Gate, s.metrics.paused.WithLabelValues(topic), logger),
@@ -60,6 +63,9 @@ func newSubscription(s *Subscriber, topic, url string) *subscription {
 		graceEnded: make(chan struct{}),
 	}
 	sub.leases = newLeaseTable(sub.expire)
+	for _, how := range []string{settledAck, settledNack, settledRelease, settledLost} {
+		sub.settledHow[how] = s.metrics.settled.WithLabelValues(topic, how)
+	}
 	return sub
 }
 
@@ -75,7 +81,7 @@ func (s *subscription) run(ctx context.Context) {
 	s.addReceiver(ctx)
 	s.receivers.Wait()
 
-	grace := time.AfterFunc(s.config.DrainGrace, func() { close(s.graceEnded) })
+	grace := time.AfterFunc(s.config.DrainGrace, s.endGrace)
 	limit := time.AfterFunc(s.config.DrainGrace+flushTimeout, stopWorking)
 	s.handlers.Wait()
 	s.stopSettling()
@@ -87,16 +93,38 @@ func (s *subscription) run(ctx context.Context) {
 
 // handle waits for the verdict of the handler that took the message, and passes that on.
 func (s *subscription) handle(l *lease) {
+	defer s.handlers.Done()
 	defer s.letGo()
-	// A handler whose lease is lost keeps its slot until it returns: it is still at work.
 	select {
 	case <-l.msg.Acked():
 		s.ack(l)
 	case <-l.msg.Nacked():
 		s.nack(l)
-	case <-s.graceEnded:
-		s.release(l)
+	case <-l.done:
+		s.outlived(l)
 	}
+}
+
+// outlived is for a handler whose lease has ended. When it is lost, the handler keeps its slot until it returns, since it
+// is still at work.
+func (s *subscription) outlived(l *lease) {
+	if errors.Is(l.cause, ErrDrained) {
+		s.giveBack(returned{l, 0, settledRelease})
+		return
+	}
+	select {
+	case <-l.msg.Acked():
+	case <-l.msg.Nacked():
+	case <-s.graceEnded:
+	}
+}
+
+// endGrace ends the leases of all handlers that have not finished.
+func (s *subscription) endGrace() {
+	for _, l := range s.leases.all() {
+		s.leases.end(l, ErrDrained)
+	}
+	close(s.graceEnded)
 }
 
 // letGo is the end of a message here.
@@ -123,7 +151,7 @@ func (s *subscription) handOver(ctx context.Context, l *lease) bool {
 // lose ends a lease that could not be kept.
 func (s *subscription) lose(l *lease, reason string) {
 	if s.leases.end(l, ErrLeaseLost) {
-		s.metrics.settled.WithLabelValues(s.topic, settledLost).Inc()
+		s.settledHow[settledLost].Inc()
 		s.logger.Warn("lease lost", "sqs_message_id", l.messageID, "receive_count", l.receiveCount, "reason", reason)
 	}
 }
