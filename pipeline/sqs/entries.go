@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,10 +32,8 @@ func (e *EntryError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Mes
 // errNoResult is for an entry that the answer does not mention.
 var errNoResult = errors.New("sqs gave no result for the entry")
 
-// entryIDs are those of the entries of a batch, in their order. Ids need only be distinct within their batch.
-var entryIDs = aws.StringSlice(strings.Split("0123456789", ""))
-
-func entryID(i int) *string { return entryIDs[i] }
+// entryID is the id of the i-th entry of a batch. Ids need only be distinct within their batch.
+func entryID(i int) *string { return aws.String(strconv.Itoa(i)) }
 
 // entryResults returns one error for each of n entries, nil for those that succeeded.
 func entryResults(n int, succeeded []*string, failed []types.BatchResultErrorEntry) []error {

@@ -151,8 +151,7 @@ func (s *subscription) accept(open context.Context, received []types.Message) {
 	s.inFlight.Add(float64(len(leases)))
 	for _, l := range leases {
 		if s.handOver(open, l) {
-			s.handlers.Add(1)
-			go s.handle(l)
+			s.handlers.Go(func() { s.handle(l) })
 		} else {
 			s.release(l)
 			s.letGo()

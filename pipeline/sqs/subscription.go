@@ -93,7 +93,6 @@ func (s *subscription) run(ctx context.Context) {
 
 // handle waits for the verdict of the handler that took the message, and passes that on.
 func (s *subscription) handle(l *lease) {
-	defer s.handlers.Done()
 	defer s.letGo()
 	select {
 	case <-l.msg.Acked():
