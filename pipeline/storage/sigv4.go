@@ -4,10 +4,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go/encoding/httpbinding"
@@ -25,57 +27,68 @@ const (
 // upload costs. No header's value may have two spaces in a row.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 func (t target) presign(c aws.Credentials, k *signingKey, moment, key string, query, headers []field) string {
-	object := "/" + httpbinding.EscapePath(key, false)
-	lines, names := canonicalHeaders(append(headers, field{"host", t.host}))
+	headers = append(headers, field{"host", t.host})
+	sortByName(headers)
+	names := joinedNames(headers)
 	query = append(query,
 		field{"X-Amz-Algorithm", algorithm}, field{"X-Amz-Credential", c.AccessKeyID + "/" + k.scope},
 		field{"X-Amz-Date", moment}, field{"X-Amz-SignedHeaders", names})
 	if c.SessionToken != "" {
 		query = append(query, field{"X-Amz-Security-Token", c.SessionToken})
 	}
-	asked := canonicalQuery(query)
-	request := sha256.Sum256([]byte(http.MethodPut + "\n" + t.path + object + "\n" + asked + "\n" + lines + "\n" + names + "\n" + unsignedPayload))
-	signature := k.sign(algorithm + "\n" + moment + "\n" + k.scope + "\n" + hex.EncodeToString(request[:]))
-	return t.url + object + "?" + asked + "&X-Amz-Signature=" + signature
-}
-
-// canonicalHeaders sorts the headers. It returns a line of each, and their names.
-func canonicalHeaders(headers []field) (lines, names string) {
-	sortByName(headers)
-	var all, named strings.Builder
-	all.Grow(typicalLength)
-	named.Grow(typicalLength)
-	for i, h := range headers {
-		if i > 0 {
-			named.WriteByte(';')
-		}
-		named.WriteString(h.name)
-		all.WriteString(h.name)
-		all.WriteByte(':')
-		all.WriteString(strings.TrimSpace(h.value))
-		all.WriteByte('\n')
-	}
-	return all.String(), named.String()
-}
-
-// canonicalQuery sorts the parameters, whose names need no escapes, and returns the query of them.
-func canonicalQuery(query []field) string {
 	sortByName(query)
-	var all strings.Builder
-	all.Grow(2 * typicalLength)
+
+	signed := make([]byte, 0, typicalLength)
+	signed = append(append(append(signed, t.url...), '/'), httpbinding.EscapePath(key, false)...)
+	object := signed[len(t.url):]
+	signed = append(signed, '?')
+	asked := len(signed)
+	signed = appendQuery(signed, query)
+
+	request := make([]byte, 0, typicalLength)
+	request = append(append(append(request, http.MethodPut+"\n"...), t.path...), object...)
+	request = append(append(append(request, '\n'), signed[asked:]...), '\n')
+	request = append(appendHeaders(request, headers), '\n')
+	request = append(append(request, names...), "\n"+unsignedPayload...)
+	sum := sha256.Sum256(request)
+
+	text := append(append(append(append(request[:0], algorithm+"\n"...), moment...), '\n'), k.scope...)
+	text = hex.AppendEncode(append(text, '\n'), sum[:])
+	return string(hex.AppendEncode(append(signed, "&X-Amz-Signature="...), k.mac(text)))
+}
+
+// typicalLength is enough for most of what is signed, in bytes.
+const typicalLength = 1024
+
+// joinedNames is what X-Amz-SignedHeaders says of sorted headers.
+func joinedNames(headers []field) string {
+	var names [roomy]string
+	list := names[:0]
+	for _, h := range headers {
+		list = append(list, h.name)
+	}
+	return strings.Join(list, ";")
+}
+
+// appendHeaders appends the canonical lines of sorted headers.
+func appendHeaders(b []byte, headers []field) []byte {
+	for _, h := range headers {
+		b = append(append(append(b, h.name...), ':'), strings.TrimSpace(h.value)...)
+		b = append(b, '\n')
+	}
+	return b
+}
+
+// appendQuery appends the canonical query of sorted parameters, whose names need no escapes.
+func appendQuery(b []byte, query []field) []byte {
 	for i, parameter := range query {
 		if i > 0 {
-			all.WriteByte('&')
+			b = append(b, '&')
 		}
-		all.WriteString(parameter.name)
-		all.WriteByte('=')
-		all.WriteString(strings.ReplaceAll(url.QueryEscape(parameter.value), "+", "%20"))
+		b = append(append(append(b, parameter.name...), '='), strings.ReplaceAll(url.QueryEscape(parameter.value), "+", "%20")...)
 	}
-	return all.String()
+	return b
 }
-
-// typicalLength is enough for most canonical headers, in bytes.
-const typicalLength = 192
 
 func sortByName(fields []field) {
 	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
@@ -89,6 +102,7 @@ type signingKey struct {
 	secret, day, region string
 	scope               string // of what it signs
 	key                 []byte
+	hashes              sync.Pool // of hash.Hash, keyed
 }
 
 // key returns the signing key, which is derived once a day and for each new secret.
@@ -101,17 +115,25 @@ func (s *signer) key(c aws.Credentials, day, region string) *signingKey {
 		key: []byte("AWS4" + c.SecretAccessKey),
 	}
 	for _, step := range []string{day, region, service, terminator} {
-		k.key = mac(k.key, step)
+		h := hmac.New(sha256.New, k.key)
+		h.Write([]byte(step))
+		k.key = h.Sum(nil)
 	}
 	s.last.Store(k)
 	return k
 }
 
 // sign returns the signature of the text.
-func (k *signingKey) sign(text string) string { return hex.EncodeToString(mac(k.key, text)) }
+func (k *signingKey) sign(text string) string { return hex.EncodeToString(k.mac([]byte(text))) }
 
-func mac(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
+// mac reuses hashes: half of the cost of a short text's is that of the key.
+func (k *signingKey) mac(text []byte) []byte {
+	h, keyed := k.hashes.Get().(hash.Hash)
+	if !keyed {
+		h = hmac.New(sha256.New, k.key)
+	}
+	defer k.hashes.Put(h)
+	h.Reset()
+	h.Write(text)
 	return h.Sum(nil)
 }

@@ -80,12 +80,13 @@ func (c *capabilities) sign(o sagas.Owner, upload uuid.UUID, operation string, e
 	if err != nil {
 		return failed(err)
 	}
-	signed := c.header + "." + base64.RawURLEncoding.EncodeToString(claims)
-	signature, err := jwt.SigningMethodHS256.Sign(signed, c.key)
+	token := append(make([]byte, 0, 512), capabilityPrefix+c.header+"."...)
+	token = base64.RawURLEncoding.AppendEncode(token, claims)
+	signature, err := jwt.SigningMethodHS256.Sign(string(token[len(capabilityPrefix):]), c.key)
 	if err != nil {
 		return failed(err)
 	}
-	return capabilityPrefix + signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+	return string(base64.RawURLEncoding.AppendEncode(append(token, '.'), signature)), nil
 }
 
 func (c *capabilities) verify(credential string) (verdict, error) {
