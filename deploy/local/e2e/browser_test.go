@@ -21,12 +21,16 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const browserLimit = 2 * time.Minute
+const (
+	browserLimit = 2 * time.Minute
+	lookLimit    = 10 * time.Second // for a look at the page of a test that fails
+)
 
 // tab is a page in a Chromium of its own: nothing is left in it of another test.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t       *testing.T
+	ctx     context.Context // ends after browserLimit
+	browser context.Context // lives on until the test is over
 
 	mu       sync.Mutex
 	requests []*network.Request
@@ -44,10 +48,11 @@ func openTab(t *testing.T, width int64) *tab {
 	if err := chromedp.Do(ctx); err != nil { // the browser lives as long as the context that starts it
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, browserLimit)
+	browser := ctx
+	ctx, cancel := context.WithTimeout(browser, browserLimit)
 	t.Cleanup(cancel)
 
-	b := &tab{t: t, ctx: ctx}
+	b := &tab{t: t, ctx: ctx, browser: browser}
 	if err := chromedp.Listen(ctx, b.heard); err != nil {
 		t.Fatal(err)
 	}
@@ -155,10 +160,29 @@ func (b *tab) until(expression string) {
 			return
 		}
 		if b.ctx.Err() != nil {
-			b.t.Fatalf("%s was never true (%v)", expression, err)
+			b.t.Fatalf("%s was never true (%v); the page is\n%s", expression, err, b.page())
 		}
 		time.Sleep(pollEvery)
 	}
+}
+
+// page is what a person would see of the page, and what it has asked for last, to tell from after b.ctx has ended.
+func (b *tab) page() string {
+	const told = 20 // requests
+	ctx, cancel := context.WithTimeout(b.browser, lookLimit)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.body.innerText`))
+	if err != nil {
+		text = err.Error()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines := []string{text}
+	for _, r := range b.requests[max(0, len(b.requests)-told):] {
+		address, _, _ := strings.Cut(r.URL, "?")
+		lines = append(lines, r.Method+" "+address)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // drop lets go of files over the page, as a person does who drags them there.
