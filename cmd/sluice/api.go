@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 
 	"github.com/sluice-media/sluice/handlers/api"
@@ -31,7 +32,7 @@ func (c *apiCommand) Validate() error {
 
 // Run serves until ctx is done.
 func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
-	collectSeldom()
+	defer runtime.KeepAlive(ballast())
 	backends, err := c.Backends.connect(ctx, log)
 	if err != nil {
 		return err

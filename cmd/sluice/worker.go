@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ func (c *workerCommand) checkStages() error {
 
 // Run works until ctx is done, then finishes what it has begun.
 func (c *workerCommand) Run(ctx context.Context, log *slog.Logger) (err error) {
-	collectSeldom()
+	defer runtime.KeepAlive(ballast())
 	backends, err := c.Backends.connect(ctx, log)
 	if err != nil {
 		return err
