@@ -34,7 +34,7 @@ type apiExtent struct {
 
 func (c *apiCommand) extent() apiExtent {
 	e := apiExtent{
-		rounds: 5, warmUp: 2 * time.Second, window: 6 * time.Second, polled: 1_000,
+		rounds: 9, warmUp: time.Second, window: 4 * time.Second, polled: 1_000,
 		connections: c.Connections, soak: c.Soak, rate: c.Rate,
 	}
 	if c.Quick {
