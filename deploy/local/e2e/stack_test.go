@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -58,11 +59,31 @@ func run(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {
 		fmt.Fprintln(os.Stderr, stack.log)
+		fmt.Fprintln(os.Stderr, complaints(filepath.Join(dir, "log")))
 	}
 	if err := stop(); err != nil {
 		return fail(err)
 	}
 	return code
+}
+
+// complaints are the last lines of each log in a folder that warn of something.
+func complaints(dir string) string {
+	const told = 50 // of each
+	var all []string
+	for _, name := range []string{"api.log", "worker.log"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			all = append(all, err.Error())
+			continue
+		}
+		lines := slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool {
+			return !strings.Contains(line, "level=WARN") && !strings.Contains(line, "level=ERROR")
+		})
+		all = append(all, name+":")
+		all = append(all, lines[max(0, len(lines)-told):]...)
+	}
+	return strings.Join(all, "\n")
 }
 
 func fail(err error) int {
