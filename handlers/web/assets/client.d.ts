@@ -64,6 +64,8 @@ export interface Declaration {
   content_type: string;
   size: number;
   sha256?: string;
+  /** Each part of a file that is sent in parts will come with its SHA-256. */
+  part_sha256?: boolean;
   method?: Method;
   metadata?: Record<string, string>;
 }

@@ -86,7 +86,7 @@ export class SluiceClient {
    */
   async interrupted() {
     const idle = [];
-    for (const { token, ...one } of this.#memory.all()) {
+    for (const { token, checksums, ...one } of this.#memory.all()) {
       const release = await hold(`upload-${one.id}`);
       if (!release) continue;
       release();

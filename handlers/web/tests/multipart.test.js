@@ -9,18 +9,23 @@ const initiated = { id, state: 'initiated', method: 'multipart', version: 1, fil
 const content = 'abcdefghijklmnopqrstuvw'; // 23 bytes: four parts of five, and one of three
 const plan = { part_size: 5, part_count: 5 };
 
-/** An upload API and a storage for one upload in parts. `storage` may answer a part in its own way. */
+/**
+ * An upload API and a storage for one upload in parts. `storage` may answer a part in its own way. As the API does, it
+ * signs no part without its SHA-256 when the upload was begun with part_sha256, and none with it otherwise.
+ */
 async function multipart(t, { storage = () => false, offered = 2 } = {}) {
   const there = new Map(); // by number
   const signed = []; // numbers, in calls
   const sent = []; // numbers, as they came
   let signature = 0;
+  let summed = false; // begun with part_sha256
   const permit = ({ number, sha256 }) => ({ number, url: `${server.url}/part/${number}?signature=${++signature}`, headers: sha256 ? { 'x-sum': sha256 } : {} });
   const server = await serve(t, (request, response) => {
     const { method, path, body } = request;
     if (path === '/v1/uploads') {
+      summed = JSON.parse(body).part_sha256 === true;
       const parts = Array.from({ length: offered }, (_, i) => permit({ number: i + 1 }));
-      return json(response, { ...initiated, upload: { method: 'PUT', ...plan, parts } }, 201);
+      return json(response, { ...initiated, upload: { method: 'PUT', ...plan, ...(!summed && { parts }) } }, 201);
     }
     const [, part] = /^\/part\/(\d+)/.exec(path) ?? [];
     if (part) {
@@ -31,6 +36,7 @@ async function multipart(t, { storage = () => false, offered = 2 } = {}) {
     }
     if (path.endsWith('/parts') && method === 'POST') {
       const { parts } = JSON.parse(body);
+      if (parts.some(({ sha256 }) => Boolean(sha256) !== summed)) return json(response, { code: 'invalid_request' }, 422);
       signed.push(parts.map(({ number }) => number));
       return json(response, { parts: parts.map(permit) });
     }
@@ -145,9 +151,45 @@ test('checksums are signed for each part', async (t) => {
   });
   await world.upload({ sha256: true });
   assert.equal(world.whole(), content);
-  assert.match(JSON.parse(world.server.requests[0].body).sha256, /^[0-9a-f]{64}$/);
+  const declared = JSON.parse(world.server.requests[0].body);
+  assert.match(declared.sha256, /^[0-9a-f]{64}$/);
+  assert.equal(declared.part_sha256, true);
   for (let number = 1; number <= 5; number++) assert.match(sums.get(number), /^[0-9a-f]{64}$/);
   assert.equal(new Set(sums.values()).size, 5);
+});
+
+test('the checksum of the whole file asks for none of its parts', async (t) => {
+  const world = await multipart(t);
+  await world.upload({ sha256: 'ab'.repeat(32) });
+  assert.equal(world.whole(), content);
+  const { sha256, part_sha256 } = JSON.parse(world.server.requests[0].body);
+  assert.deepEqual({ sha256, part_sha256 }, { sha256: 'ab'.repeat(32), part_sha256: undefined });
+});
+
+test('an interrupted upload goes on with checksums if it was begun with them', async (t) => {
+  for (const [begun, resumed] of [[true, undefined], [undefined, true]]) {
+    let refusing = true;
+    const world = await multipart(t, {
+      storage: (number, _, response) => refusing && number === 4 && Boolean(response.writeHead(400).end()),
+    });
+    await assert.rejects(world.upload({ sha256: begun }), { code: 'storage_refused' });
+    refusing = false;
+    await world.upload({ sha256: resumed });
+    assert.equal(world.whole(), content);
+    assert.equal(world.server.requests.filter(({ path }) => path === '/v1/uploads').length, 1);
+  }
+});
+
+test('an application that begins uploads decides about the checksums of parts', async (t) => {
+  for (const [wanted, granted] of [[true, true], [true, undefined], [undefined, true]]) {
+    const world = await multipart(t);
+    const begin = async (declaration) => {
+      const body = JSON.stringify({ ...declaration, part_sha256: granted });
+      return (await fetch(`${world.server.url}/v1/uploads`, { method: 'POST', body })).json();
+    };
+    await world.upload({ begin, sha256: wanted });
+    assert.equal(world.whole(), content);
+  }
 });
 
 test('aborting interrupts: what arrived stays, and is resumed', async (t) => {

@@ -130,9 +130,10 @@ test('memory keeps uploads by file and API, for a week', () => {
   const here = new Memory(storage, 'https://here');
   const there = new Memory(storage, 'https://there');
   const photo = { name: 'a.jpg', size: 3, lastModified: 1 };
-  here.remember(photo, 'one', 'secret');
+  here.remember(photo, 'one', { token: 'secret', checksums: true });
   assert.equal(here.recall(photo).id, 'one');
   assert.equal(here.recall(photo).token, 'secret');
+  assert.equal(here.recall(photo).checksums, true);
   assert.equal(there.recall(photo), undefined);
   for (const other of [{ name: 'b.jpg' }, { size: 4 }, { lastModified: 2 }]) {
     assert.notEqual(fingerprint({ ...photo, ...other }), fingerprint(photo));

@@ -21,6 +21,7 @@ export const fingerprint = ({ name, size, lastModified = 0 }) => `${size}-${last
  * @property {number} lastModified milliseconds since the epoch
  * @property {number} at milliseconds since the epoch
  * @property {string} [token] the upload's own, for pages that have no other
+ * @property {boolean} [checksums] whether each part must come with its SHA-256
  */
 
 /** Remembers uploads by the fingerprints of their files. */
@@ -40,11 +41,12 @@ export class Memory {
   /** @param {File} file @returns {Remembered | undefined} */
   recall(file) { return this.#read(this.#prefix + fingerprint(file)); }
 
-  /** @param {File} file @param {string} id @param {string} [token] */
-  remember(file, id, token) {
+  /** @param {File} file @param {string} id @param {{ token?: string, checksums?: boolean }} [facts] */
+  remember(file, id, { token, checksums } = {}) {
     const { name, size, lastModified } = file;
+    const one = { id, name, size, lastModified, at: Date.now(), token, checksums };
     try {
-      this.#storage?.setItem(this.#prefix + fingerprint(file), JSON.stringify({ id, name, size, lastModified, at: Date.now(), token }));
+      this.#storage?.setItem(this.#prefix + fingerprint(file), JSON.stringify(one));
     } catch { /* full, or forbidden: the upload cannot be resumed, and goes on */ }
   }
 

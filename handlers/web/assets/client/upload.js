@@ -35,9 +35,9 @@ export class Run {
 
   /** @returns {Promise<object>} the upload, once its bytes have arrived */
   async run() {
-    const { upload, release } = await this.#resume() ?? await this.#begin();
+    const { upload, checksums, release } = await this.#resume() ?? await this.#begin();
     try {
-      return await this.#send(upload);
+      return await this.#send(upload, checksums);
     } finally {
       release?.();
     }
@@ -51,7 +51,7 @@ export class Run {
     if (remembered.token) this.#api.entrust(remembered.id, remembered.token);
     try {
       const upload = await this.#remembered(remembered.id);
-      if (upload) return { upload, release };
+      if (upload) return { upload, checksums: remembered.checksums, release };
     } catch (error) {
       release();
       throw error;
@@ -74,15 +74,19 @@ export class Run {
   }
 
   async #begin() {
-    const { begin, method, metadata, signal } = this.#options;
+    const { begin, method, metadata, sha256: wanted, signal } = this.#options;
     const { name, type, size } = this.#file;
-    const declaration = { filename: name, content_type: type || 'application/octet-stream', size, method, metadata, sha256: await this.#checksum() };
+    const declaration = {
+      filename: name, content_type: type || 'application/octet-stream', size, method, metadata,
+      sha256: await this.#checksum(), part_sha256: wanted === true || undefined,
+    };
     const begun = begin ? await begin(declaration) : await this.#api.begin(declaration, signal);
     const capability = begin && begun.token;
     if (capability) this.#api.entrust(begun.id, capability);
     const release = await hold(`upload-${begun.id}`);
-    this.#memory.remember(this.#file, begun.id, capability);
-    return { upload: begun, release };
+    const checksums = needsChecksums(begun);
+    this.#memory.remember(this.#file, begun.id, { token: capability, checksums });
+    return { upload: begun, checksums, release };
   }
 
   async #checksum() {
@@ -91,11 +95,11 @@ export class Run {
     return this.#file.size <= digestible ? sha256(this.#file) : undefined;
   }
 
-  async #send({ upload: permission, token, ...upload }) {
+  async #send({ upload: permission, token, ...upload }, checksums) {
     this.#changed(upload);
     if (upload.state === 'initiated') {
       const arrived = upload.method === 'multipart'
-        ? await this.#sendParts(permission)
+        ? await this.#sendParts(permission, checksums)
         : await this.#sendWhole(permission);
       this.#changed(arrived);
     }
@@ -110,10 +114,10 @@ export class Run {
     return this.#api.complete(this.#upload.id, undefined, { signal });
   }
 
-  async #sendParts(permission) {
-    const { signal, concurrency = parallel, sha256: checksums } = this.#options;
+  async #sendParts(permission, checksums) {
+    const { signal, concurrency = parallel } = this.#options;
     const parts = new Parts(this.#api, this.#file, {
-      id: this.#upload.id, concurrency, checksums: checksums === true, onProgress: this.#progress,
+      id: this.#upload.id, concurrency, checksums, onProgress: this.#progress,
     });
     let listing = { ...permission, parts: [] };
     if (permission) parts.offer(permission.parts);
@@ -135,3 +139,9 @@ export class Run {
 
   #progress = (sent) => this.#options.onProgress?.({ sent, total: this.#file.size });
 }
+
+/**
+ * Whether each part must come with its SHA-256: no part is signed yet. Whoever began the upload may have declared
+ * something else than was asked for.
+ */
+const needsChecksums = ({ method, upload }) => method === 'multipart' && !upload.parts?.length;
