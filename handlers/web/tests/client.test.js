@@ -143,6 +143,32 @@ test('an interrupted PUT begins anew and leaves nothing behind', async (t) => {
   assert.deepEqual(await later.interrupted(), []);
 });
 
+test('an interrupted upload that may not be seen is forgotten only with its own token', async (t) => {
+  for (const status of [401, 403]) {
+    for (const own of [false, true]) {
+      const storage = new MemoryStorage();
+      let broken = true;
+      const server = await serve(t, ({ method, path }, response) => {
+        if (method === 'PUT') return broken ? response.writeHead(403).end() : response.end();
+        if (method === 'GET') return json(response, { code: 'token_expired' }, status);
+        if (path === '/v1/uploads') return json(response, { ...initiated, token: 'capability', upload: { method: 'PUT', url: `${server.url}/storage`, headers: {} } }, 201);
+        return json(response, uploaded);
+      });
+      const begin = async () => (await fetch(`${server.url}/v1/uploads`, { method: 'POST' })).json();
+      const upload = () => client(server, { storage }).upload(file('hello'), own ? { begin } : {});
+      await assert.rejects(upload(), { code: 'storage_refused' });
+      broken = false;
+      if (own) {
+        assert.equal((await upload()).state, 'uploaded');
+      } else {
+        await assert.rejects(upload(), { status });
+        assert.deepEqual((await client(server, { storage }).interrupted()).map((one) => one.id), [id]);
+      }
+      assert.equal(server.requests.filter(({ path }) => path === '/v1/uploads').length, own ? 2 : 1);
+    }
+  }
+});
+
 test('the same file twice at once is two uploads', async (t) => {
   let begun = 0;
   const server = await serve(t, ({ method, path }, response) => {

@@ -50,7 +50,7 @@ export class Run {
     if (!release) return undefined;
     if (remembered.token) this.#api.entrust(remembered.id, remembered.token);
     try {
-      const upload = await this.#remembered(remembered.id);
+      const upload = await this.#remembered(remembered);
       if (upload) return { upload, checksums: remembered.checksums, release };
     } catch (error) {
       release();
@@ -61,14 +61,15 @@ export class Run {
     return undefined;
   }
 
-  async #remembered(id) {
+  async #remembered({ id, token }) {
     const { signal } = this.#options;
     try {
       const upload = await this.#api.show(id, { signal });
       if (!settled(upload) && (upload.state !== 'initiated' || upload.method === 'multipart')) return upload;
       if (upload.state === 'initiated') await this.#api.delete(id, { signal }); // what arrived of a PUT is nothing
     } catch (error) {
-      if (![401, 403, 404, 405, 409].includes(error.status)) throw error;
+      const gone = token ? [401, 403, 404, 405, 409] : [404, 405, 409]; // other tokens are renewed by signing in
+      if (!gone.includes(error.status)) throw error;
     }
     return undefined;
   }
