@@ -5,7 +5,8 @@
 import { SluiceClient } from '../client.js';
 import { announce, ask, byId } from './dom.js';
 import { chosen, dropped } from './gather.js';
-import { drop as forgetHandle, fileOf } from './handles.js';
+import { fileOf } from './handles.js';
+import { stillOpen } from './interrupted.js';
 import { List } from './list.js';
 import { Queue } from './queue.js';
 import { Session } from './session.js';
@@ -81,12 +82,8 @@ function send(gathered) {
 async function findInterrupted() {
   for (const { id, lastModified } of await client.interrupted()) {
     if (list.find(id)?.live) continue;
-    const upload = await client.get(id).catch(() => undefined);
-    if (upload?.state !== 'initiated') {
-      client.forget(id);
-      forgetHandle(id);
-      continue;
-    }
+    const upload = await stillOpen(client, id);
+    if (!upload) continue;
     const item = list.find(id) ?? { upload };
     Object.assign(item, { phase: 'interrupted', lastModified });
     list.promote(item);
