@@ -79,6 +79,19 @@ test('storage that refuses is told as it is', async (t) => {
   }
 });
 
+test('a file that storage took too slowly, or twice at once, is sent again', async (t) => {
+  for (const [status, body] of [[400, '<Error><Code>RequestTimeout</Code></Error>'], [409, '<Error><Code>ConditionalRequestConflict</Code></Error>']]) {
+    let puts = 0;
+    const server = await serve(t, ({ method, path }, response) => {
+      if (method === 'PUT') return ++puts === 1 ? response.writeHead(status).end(body) : response.end();
+      if (path === '/v1/uploads') return json(response, { ...initiated, upload: { method: 'PUT', url: `${server.url}/storage`, headers: {} } }, 201);
+      return json(response, uploaded);
+    });
+    assert.equal((await client(server).upload(file('hello'))).state, 'uploaded');
+    assert.equal(puts, 2);
+  }
+});
+
 test('a form has the file last', async (t) => {
   const server = await serve(t, ({ path }, response) => {
     if (path === '/v1/uploads') {

@@ -2,9 +2,8 @@
  * Sends a file in parts, several at a time, leaving out those that storage has.
  * @module
  */
-import { SluiceError, isTemporary } from './errors.js';
 import { follow, persist } from './patience.js';
-import { requireReadable, send, sha256 } from './storage.js';
+import { isSuccess, refusal, requireReadable, send, sha256 } from './storage.js';
 
 const signedAtOnce = 50; // the API takes up to 100
 
@@ -156,9 +155,8 @@ export class Parts {
 
 /** Storage's answer, when it is a success. A 403 is worth another try: that one is signed anew. */
 function accepted(answer) {
-  const { status } = answer;
-  if (status >= 200 && status < 300) return answer;
-  throw new SluiceError(`object storage refused a part with status ${status}`, {
-    code: 'storage_refused', status, temporary: status === 403 || isTemporary(status),
-  });
+  if (isSuccess(answer)) return answer;
+  const error = refusal('a part', answer);
+  error.temporary ||= answer.status === 403;
+  throw error;
 }

@@ -2,9 +2,8 @@
  * Sends a file by a single presigned request, a PUT or a form.
  * @module
  */
-import { SluiceError } from './errors.js';
 import { persist } from './patience.js';
-import { requireReadable, send } from './storage.js';
+import { isSuccess, refusal, requireReadable, send } from './storage.js';
 
 /**
  * @param {object} permission as the API gave it: method, url, and headers or fields
@@ -22,10 +21,7 @@ export async function sendWhole(permission, file, { onProgress, signal }) {
       if (error.code === 'network') await requireReadable(file);
       throw error;
     }
-    if (arrived(answer.status, tries)) return;
-    throw new SluiceError(`object storage refused the file with status ${answer.status}`, {
-      code: 'storage_refused', status: answer.status,
-    });
+    if (!arrived(answer, tries)) throw refusal('the file', answer);
   }, signal);
 }
 
@@ -38,6 +34,6 @@ function request({ method, url, headers, fields }, file) {
 }
 
 /** A second try may find that the first one arrived and only its answer was lost: the file is there once. */
-function arrived(status, tries) {
-  return status >= 200 && status < 300 || status === 412 && tries > 1;
+function arrived(answer, tries) {
+  return isSuccess(answer) || answer.status === 412 && tries > 1;
 }

@@ -2,7 +2,7 @@
  * Sends bytes to object storage as a presigned request says.
  * @module
  */
-import { SluiceError } from './errors.js';
+import { isTemporary, SluiceError } from './errors.js';
 
 const stalled = 45_000; // milliseconds without a byte moving after which a connection is taken for dead
 const digesting = 150_000; // milliseconds that storage may take over what it has been sent
@@ -18,9 +18,16 @@ const digesting = 150_000; // milliseconds that storage may take over what it ha
  */
 
 /**
+ * @typedef {object} Answer
+ * @property {number} status of HTTP
+ * @property {string | null} etag null where CORS does not expose it
+ * @property {string} body
+ */
+
+/**
  * Makes the request a single time. Where there is XMLHttpRequest it tells its progress, which fetch cannot.
  * @param {Sending} sending
- * @returns {Promise<{ status: number, etag: string | null }>} etag is null where CORS does not expose it
+ * @returns {Promise<Answer>}
  */
 export function send(sending) {
   sending.signal?.throwIfAborted();
@@ -41,7 +48,7 @@ function sendByXHR({ method, url, headers = {}, body, onProgress, signal }) {
       onProgress?.(loaded);
     };
     xhr.upload.onload = () => alive(digesting);
-    xhr.onload = () => resolve({ status: xhr.status, etag: xhr.getResponseHeader('ETag') });
+    xhr.onload = () => resolve({ status: xhr.status, etag: xhr.getResponseHeader('ETag'), body: xhr.responseText });
     xhr.onerror = () => reject(noAnswer());
     xhr.onabort = () => reject(signal?.aborted ? signal.reason : noAnswer());
     xhr.onloadend = () => {
@@ -58,16 +65,32 @@ function sendByXHR({ method, url, headers = {}, body, onProgress, signal }) {
 }
 
 async function sendByFetch({ method, url, headers = {}, body, onProgress, signal }) {
-  let response;
+  let answer;
   try {
-    response = await fetch(url, { method, headers: sendable(headers), body, signal });
+    const response = await fetch(url, { method, headers: sendable(headers), body, signal });
+    answer = { status: response.status, etag: response.headers.get('ETag'), body: await response.text() };
   } catch (cause) {
     signal?.throwIfAborted();
     throw noAnswer(cause);
   }
-  await response.arrayBuffer(); // so that the connection can be used again
   if (body instanceof Blob) onProgress?.(body.size);
-  return { status: response.status, etag: response.headers.get('ETag') };
+  return answer;
+}
+
+/** @param {Answer} answer */
+export const isSuccess = ({ status }) => status >= 200 && status < 300;
+
+/**
+ * Makes an error of an answer that is not a success. It is temporary when the same request may well succeed later.
+ * @param {string} what was sent
+ * @param {Answer} answer
+ */
+export function refusal(what, { status, body }) {
+  const slow = status === 400 && body.includes('<Code>RequestTimeout</Code>'); // S3 has waited too long for the next bytes
+  const busy = status === 409; // another request for the same object is at work
+  return new SluiceError(`object storage refused ${what} with status ${status}`, {
+    code: 'storage_refused', status, temporary: slow || busy || isTemporary(status),
+  });
 }
 
 /** Content-Length and Host are the browser's to set, and it complains when somebody else does. */
