@@ -67,6 +67,24 @@ test('a lost answer begins one upload, and a file that had arrived is not an err
   assert.equal(puts, 2);
 });
 
+test('an answer that breaks off is asked for again, one that cannot be read is not', async (t) => {
+  const keys = [];
+  const server = await serve(t, ({ method, path, headers }, response) => {
+    if (path === '/v1/uploads') {
+      keys.push(headers['idempotency-key']);
+      if (keys.length > 1) return json(response, { ...initiated, upload: { method: 'PUT', url: `${server.url}/storage`, headers: {} } }, 201);
+      response.writeHead(201, { 'Content-Type': 'application/json', 'Content-Length': '100' }).write('{"id":');
+      return setTimeout(() => response.destroy(), 20);
+    }
+    if (method === 'PUT') return response.end();
+    return response.end('<html>');
+  });
+  await assert.rejects(client(server).upload(file('hello')), { code: 'unreadable_answer', status: 200, temporary: false });
+  assert.equal(keys.length, 2);
+  assert.equal(new Set(keys).size, 1);
+  assert.equal(called(server).filter((one) => one.endsWith('/complete')).length, 1);
+});
+
 test('storage that refuses is told as it is', async (t) => {
   for (const status of [403, 412]) {
     const server = await serve(t, ({ method }, response) => {

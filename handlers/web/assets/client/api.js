@@ -102,6 +102,7 @@ export async function readJSON(response) {
   try {
     return await response.json();
   } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw new SluiceError('the answer of the upload API broke off', { code: 'network', cause });
     throw new SluiceError('the answer of the upload API cannot be read', {
       code: 'unreadable_answer', status: response.status, cause,
     });
