@@ -16,6 +16,7 @@ const streams = ['stream-1', 'stream-2', 'stream-3'];
 
 const firstEvent = 6_000; // milliseconds; a proxy that holds back what it should pass on shows itself here
 const heartbeat = 45_000; // milliseconds of silence after which a stream is taken for dead
+const barrenStreams = 3; // in a row, without news: no more are opened then
 const waitFor = 25; // seconds that a request waits for news
 const pollEvery = [400, 700, 1000, 1500, 2500, 4000]; // milliseconds; the last one from then on
 
@@ -28,7 +29,8 @@ export class Watch {
   #id;
   #options;
   #latest;
-  #failures = 0;
+  #failures = 0; // in a row, of requests that were not answered as they should be
+  #barren = 0; // in a row, streams that ended without news
 
   /**
    * @param {import('./api.js').API} api
@@ -61,7 +63,7 @@ export class Watch {
   #heard(upload) {
     if (upload.version <= (this.#latest?.version ?? 0)) return;
     this.#latest = upload;
-    this.#failures = 0;
+    this.#barren = 0;
     this.#options.onChange?.(upload);
   }
 
@@ -71,6 +73,7 @@ export class Watch {
     if (!release) return false;
     const known = this.#latest?.version;
     const connection = follow(this.#options.signal);
+    let open = false;
     let watchdog;
     const alive = () => {
       clearTimeout(watchdog);
@@ -82,6 +85,8 @@ export class Watch {
       const response = await this.#once('/events', connection.signal, headers);
       if (isRefusal(response)) throw await problemOf(response);
       if (!isStream(response)) return false;
+      open = true;
+      this.#failures = 0;
       for await (const event of eventsOf(response, alive)) {
         if (event.type !== 'upload') continue;
         this.#heard(JSON.parse(event.data));
@@ -90,14 +95,15 @@ export class Watch {
       }
     } catch (error) {
       if (!this.#latest && connection.signal.reason?.code === 'network') return false; // nothing comes through
-      throw error instanceof SluiceError ? error : silence(error);
+      if (!open) throw error;
     } finally {
       clearTimeout(watchdog);
       connection.abort();
       release();
     }
-    if (this.#latest?.version === known) await pause(backoff(++this.#failures), this.#options.signal);
-    return this.#failures < 3;
+    if (this.#latest?.version === known) this.#barren++;
+    await pause(backoff(Math.max(1, this.#barren)), this.#options.signal);
+    return this.#barren < barrenStreams;
   }
 
   async #longPoll() {
@@ -129,7 +135,10 @@ export class Watch {
     const headers = this.#latest && { 'If-None-Match': `"${this.#latest.version}"` };
     const response = await this.#once(query, this.#options.signal, headers);
     if (response.ok) this.#heard(await readJSON(response));
-    if (response.ok || response.status === 304) return true;
+    if (response.ok || response.status === 304) {
+      this.#failures = 0;
+      return true;
+    }
     if (query && !isRefusal(response)) return false;
     throw await problemOf(response);
   }
@@ -144,4 +153,4 @@ const isStream = (response) => response.ok && response.headers.get('Content-Type
 /** Whether another way of asking would be answered the same. */
 const isRefusal = ({ status }) => status === 401 || status === 403 || status === 429 || status >= 500;
 
-const silence = (cause) => new SluiceError('the stream of events broke off', { code: 'network', cause });
+const silence = () => new SluiceError('the stream of events is silent', { code: 'network' });
