@@ -75,6 +75,7 @@ export class List {
   async show(filter = this.#filter) {
     this.#filter = filter;
     for (const button of byId('filters').children) button.setAttribute('aria-pressed', String(button.value === filter));
+    for (const item of this.#listed) item.stop?.abort(); // following it
     this.#listed = [];
     this.#next = undefined;
     this.#arrange();
