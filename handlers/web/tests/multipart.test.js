@@ -11,9 +11,10 @@ const plan = { part_size: 5, part_count: 5 };
 
 /**
  * An upload API and a storage for one upload in parts. `storage` may answer a part in its own way. As the API does, it
- * signs no part without its SHA-256 when the upload was begun with part_sha256, and none with it otherwise.
+ * signs no part without its SHA-256 when the upload was begun with part_sha256, and none with it otherwise. While there
+ * is `settle.completion`, the parts are gone, and it is what completing the upload answers.
  */
-async function multipart(t, { storage = () => false, offered = 2 } = {}) {
+async function multipart(t, { storage = () => false, offered = 2, settle = {} } = {}) {
   const there = new Map(); // by number
   const signed = []; // numbers, in calls
   const sent = []; // numbers, as they came
@@ -23,6 +24,7 @@ async function multipart(t, { storage = () => false, offered = 2 } = {}) {
   const server = await serve(t, (request, response) => {
     const { method, path, body } = request;
     if (path === '/v1/uploads') {
+      settle.completion = undefined;
       summed = JSON.parse(body).part_sha256 === true;
       const parts = Array.from({ length: offered }, (_, i) => permit({ number: i + 1 }));
       return json(response, { ...initiated, upload: { method: 'PUT', ...plan, ...(!summed && { parts }) } }, 201);
@@ -34,6 +36,7 @@ async function multipart(t, { storage = () => false, offered = 2 } = {}) {
       there.set(Number(part), body);
       return response.writeHead(200, { ETag: `"e${part}"` }).end();
     }
+    if (path.endsWith('/parts') && settle.completion) return json(response, { code: 'upload_settled' }, 409);
     if (path.endsWith('/parts') && method === 'POST') {
       const { parts } = JSON.parse(body);
       if (parts.some(({ sha256 }) => Boolean(sha256) !== summed)) return json(response, { code: 'invalid_request' }, 422);
@@ -44,6 +47,7 @@ async function multipart(t, { storage = () => false, offered = 2 } = {}) {
       const parts = [...there].map(([number, bytes]) => ({ number, size: bytes.length, etag: `"e${number}"` }));
       return json(response, { ...plan, parts: parts.sort((a, b) => a.number - b.number) });
     }
+    if (path.endsWith('/complete') && settle.completion) return json(response, ...settle.completion);
     if (path.endsWith('/complete')) {
       const gone = [1, 2, 3, 4, 5].filter((number) => !there.has(number));
       return gone.length ? json(response, { code: 'parts_missing' }, 409) : json(response, { ...initiated, state: 'uploaded', version: 2 });
@@ -51,9 +55,11 @@ async function multipart(t, { storage = () => false, offered = 2 } = {}) {
     return json(response, initiated);
   });
   const kept = new MemoryStorage();
-  const upload = (options) => new SluiceClient({ baseUrl: server.url, token: 'secret', storage: kept }).upload(file(content), options);
+  const client = () => new SluiceClient({ baseUrl: server.url, token: 'secret', storage: kept });
+  const upload = (options) => client().upload(file(content), options);
+  const interrupted = () => client().interrupted();
   const whole = () => [1, 2, 3, 4, 5].map((number) => there.get(number)).join('');
-  return { server, upload, there, signed, sent, whole, permits: () => signature };
+  return { server, upload, interrupted, there, signed, sent, whole, permits: () => signature };
 }
 
 const completed = ({ server }) => JSON.parse(server.requests.findLast(({ path }) => path.endsWith('/complete')).body);
@@ -160,6 +166,27 @@ test('checksums are signed for each part', async (t) => {
   assert.equal(declared.part_sha256, true);
   for (let number = 1; number <= 5; number++) assert.match(sums.get(number), /^[0-9a-f]{64}$/);
   assert.equal(new Set(sums.values()).size, 5);
+});
+
+test('an upload whose parts are gone was joined, or else is begun anew', async (t) => {
+  for (const [completion, begun] of [
+    [[{ ...initiated, state: 'uploaded', version: 2 }], 1],
+    [[{ code: 'upload_settled' }, 409], 2], [[{ code: 'not_uploaded' }, 409], 2], [[{ code: 'not_found' }, 404], 2],
+  ]) {
+    let refusing = true;
+    const settle = {};
+    const world = await multipart(t, {
+      settle, storage: (number, _, response) => refusing && number === 4 && Boolean(response.writeHead(400).end()),
+    });
+    await assert.rejects(world.upload(), { code: 'storage_refused' });
+    refusing = false;
+    settle.completion = completion;
+    const upload = await world.upload();
+    assert.equal(upload.state, 'uploaded');
+    assert.equal(world.server.requests.filter(({ path }) => path === '/v1/uploads').length, begun);
+    if (begun > 1) assert.equal(world.whole(), content);
+    assert.deepEqual(await world.interrupted(), []);
+  }
 });
 
 test('the checksum of the whole file asks for none of its parts', async (t) => {

@@ -35,9 +35,9 @@ export class Run {
 
   /** @returns {Promise<object>} the upload, once its bytes have arrived */
   async run() {
-    const { upload, checksums, release } = await this.#resume() ?? await this.#begin();
+    const { release, ...sendable } = await this.#resume() ?? await this.#begin();
     try {
-      return await this.#send(upload, checksums);
+      return await this.#send(sendable);
     } finally {
       release?.();
     }
@@ -50,8 +50,8 @@ export class Run {
     if (!release) return undefined;
     if (remembered.token) this.#api.entrust(remembered.id, remembered.token);
     try {
-      const upload = await this.#remembered(remembered);
-      if (upload) return { upload, checksums: remembered.checksums, release };
+      const found = await this.#remembered(remembered);
+      if (found) return { ...found, checksums: remembered.checksums, release };
     } catch (error) {
       release();
       throw error;
@@ -65,13 +65,25 @@ export class Run {
     const { signal } = this.#options;
     try {
       const upload = await this.#api.show(id, { signal });
-      if (!settled(upload) && (upload.state !== 'initiated' || upload.method === 'multipart')) return upload;
+      if (upload.state === 'initiated' && upload.method === 'multipart') return await this.#listed(upload);
       if (upload.state === 'initiated') await this.#api.delete(id, { signal }); // what arrived of a PUT is nothing
+      else if (!settled(upload)) return { upload };
     } catch (error) {
       const gone = token ? [401, 403, 404, 405, 409] : [404, 405, 409]; // other tokens are renewed by signing in
       if (!gone.includes(error.status)) throw error;
     }
     return undefined;
+  }
+
+  /** An upload with what storage has of it. Parts that are gone were joined, or else completing it is refused. */
+  async #listed(upload) {
+    const { signal } = this.#options;
+    try {
+      return { upload, stored: await this.#api.parts(upload.id, { signal }) };
+    } catch (error) {
+      if (error.code !== 'upload_settled') throw error;
+      return { upload: await this.#api.complete(upload.id, undefined, { signal }) };
+    }
   }
 
   async #begin() {
@@ -96,11 +108,11 @@ export class Run {
     return this.#file.size <= digestible ? sha256(this.#file) : undefined;
   }
 
-  async #send({ upload: permission, token, ...upload }, checksums) {
+  async #send({ upload: { upload: permission, token, ...upload }, stored, checksums }) {
     this.#changed(upload);
     if (upload.state === 'initiated') {
       const arrived = upload.method === 'multipart'
-        ? await this.#sendParts(permission, checksums)
+        ? await this.#sendParts(permission, stored, checksums)
         : await this.#sendWhole(permission);
       this.#changed(arrived);
     }
@@ -115,14 +127,14 @@ export class Run {
     return this.#api.complete(this.#upload.id, undefined, { signal });
   }
 
-  async #sendParts(permission, checksums) {
+  async #sendParts(permission, stored, checksums) {
     const { signal, concurrency = parallel } = this.#options;
     const parts = new Parts(this.#api, this.#file, {
       id: this.#upload.id, concurrency, checksums, onProgress: this.#progress,
     });
-    let listing = { ...permission, parts: [] };
+    let listing = stored ?? { ...permission, parts: [] };
     if (permission) parts.offer(permission.parts);
-    for (let tries = permission ? 0 : 1; ; tries++) {
+    for (let tries = 0; ; tries++) {
       if (tries > 0) listing = await this.#api.parts(this.#upload.id, { signal });
       await parts.send(listing, signal);
       try {
