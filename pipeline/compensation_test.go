@@ -61,8 +61,15 @@ func TestSettleCleansUpFromTheEnd(t *testing.T) {
 
 // What could not be cleaned up is not told of, however often it fails, and does not keep the rest from being cleaned up.
 func TestNobodyIsToldBeforeItIsCleanedUp(t *testing.T) {
+	for _, state := range sagas.TerminalStates() {
+		t.Run(string(state), func(t *testing.T) { testNotToldBeforeItIsCleanedUp(t, state) })
+	}
+}
+
+func testNotToldBeforeItIsCleanedUp(t *testing.T, state sagas.State) {
+	t.Helper()
 	b := newBundle(t)
-	u := b.begin(t, sagas.Aborted)
+	u := b.begin(t, state)
 	why := errors.New("503 SlowDown")
 	stuck := &undoable{stage: leading(pipeline.Publish, sagas.Ready), undo: func(context.Context, sagas.Upload) error { return why }}
 	fine := &undoable{stage: leading(pipeline.Intake, sagas.Uploaded)}
@@ -72,7 +79,7 @@ func TestNobodyIsToldBeforeItIsCleanedUp(t *testing.T) {
 			t.Fatalf("attempt %d: got %v", attempt, err)
 		}
 	}
-	b.expect(t, u, sagas.Aborted, nil)
+	b.expect(t, u, state, nil)
 	if len(fine.undone) != maxAttempts+1 {
 		t.Errorf("the other stage was undone %d times", len(fine.undone))
 	}
@@ -80,7 +87,25 @@ func TestNobodyIsToldBeforeItIsCleanedUp(t *testing.T) {
 	if err := settle(delivery(t, maxAttempts+2, job(u))); err != nil {
 		t.Error(err)
 	}
-	b.expect(t, u, sagas.Aborted, map[string]int64{pipeline.Notify: 1})
+	b.expect(t, u, state, map[string]int64{pipeline.Notify: 1})
+}
+
+func TestNoOutcomeIsTakenForToldBecauseItCouldNotBe(t *testing.T) {
+	for _, state := range sagas.TerminalStates() {
+		t.Run(string(state), func(t *testing.T) {
+			b := newBundle(t)
+			u := b.begin(t, state)
+			why := errors.New("404")
+			for _, attempt := range []int{1, maxAttempts, 5 * maxAttempts} {
+				if err := b.runner.Handle(failing(pipeline.Notify, why))(delivery(t, attempt, settled(u))); !errors.Is(err, why) {
+					t.Errorf("attempt %d: got %v", attempt, err)
+				}
+			}
+			if after := b.load(t, u); after.NotifiedAt != nil || after.State != state || after.Reason != u.Reason {
+				t.Errorf("it became %+v", after)
+			}
+		})
+	}
 }
 
 // A job for notify says which outcome was settled. One for another outcome, or for none, has to be settled first.

@@ -20,8 +20,15 @@ import (
 
 // Config is how the runner treats failures.
 type Config struct {
-	MaxAttempts int `help:"Tries of a stage before the upload is given up as failed. Keep it below the queues' maxReceiveCount." default:"12"`
+	MaxAttempts int `help:"Tries of a stage before the upload is given up as failed. Keep it five or more below the queues' maxReceiveCount." default:"12"`
 }
+
+// unanswered is how many receives beyond MaxAttempts may have ended without an answer of the stage's: its worker died, or
+// gave the message back. When there are more, it is taken for the file that kills workers.
+const unanswered = 4
+
+// MaxReceives is how often a message is received before its upload is given up without another try.
+func (c Config) MaxReceives() int { return c.MaxAttempts + unanswered }
 
 // Validate reports every mistake at once.
 func (c Config) Validate() error {
@@ -189,11 +196,17 @@ func (r *Runner) passOn(ctx context.Context, stage Stage, next string, u sagas.U
 // hiding the others for a moment, and whoever may upload may write another one.
 const goneTries = 3
 
+var errNoAnswer = errors.New("no try has ended, as when the file kills the process that works on it")
+
 // work runs the stage and commits its outcome. Settle has none: that its upload was told of is what shows that it is done.
 func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt int) (sagas.Upload, error) {
 	log := r.log.With("upload_id", u.ID, "stage", stage.Name(), "attempt", attempt)
 	began := time.Now()
-	out, err := r.run(ctx, stage, u)
+	var out Outcome
+	err := errNoAnswer
+	if attempt <= r.config.MaxReceives() || !canFail(u) {
+		out, err = r.run(ctx, stage, u)
+	}
 	took := time.Since(began)
 	if ctx.Err() != nil {
 		lost := fmt.Errorf("stage %s lost its message: %w", stage.Name(), context.Cause(ctx))
@@ -204,7 +217,7 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 	}
 	if err != nil {
 		r.metrics.failed.WithLabelValues(stage.Name()).Inc()
-		if attempt < r.config.MaxAttempts || !u.State.CanBecome(sagas.Failed) {
+		if attempt < r.config.MaxAttempts || !canFail(u) {
 			log.Warn("stage failed, will be tried again", "error", err, "seconds", took.Seconds())
 			return u, fmt.Errorf("stage %s, upload %s: %w", stage.Name(), u.ID, err)
 		}
@@ -230,6 +243,9 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 	}
 	return moved, err
 }
+
+// canFail reports whether giving up is a way out for u. What has its outcome is cleaned up and told of until that is done.
+func canFail(u sagas.Upload) bool { return !u.State.Terminal() && u.State.CanBecome(sagas.Failed) }
 
 // commit moves the upload and counts it.
 func (r *Runner) commit(ctx context.Context, stage string, u sagas.Upload, attempt int, out Outcome) (sagas.Upload, error) {

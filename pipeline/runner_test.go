@@ -287,6 +287,23 @@ func TestTheLastTryGivesUp(t *testing.T) {
 	}
 }
 
+func TestAFileThatKillsWorkersIsGivenUp(t *testing.T) {
+	b := newBundle(t)
+	u := b.begin(t, sagas.Clean)
+	last := pipeline.Config{MaxAttempts: maxAttempts}.MaxReceives()
+	deadly := leading(pipeline.Thumbnail, sagas.Processed)
+	if err := b.runner.Handle(deadly)(delivery(t, last+1, job(u))); err != nil || deadly.runs != 0 {
+		t.Errorf("it was tried %d times, %v", deadly.runs, err)
+	}
+	b.expect(t, u, sagas.Failed, map[string]int64{pipeline.Settle: 1})
+
+	drained := b.begin(t, sagas.Clean) // it was often received, but here is its answer
+	if err := b.runner.Handle(deadly)(delivery(t, last, job(drained))); err != nil || deadly.runs != 1 {
+		t.Errorf("it was tried %d times, %v", deadly.runs, err)
+	}
+	b.expect(t, drained, sagas.Processed, map[string]int64{pipeline.Settle: 1, pipeline.Publish: 1})
+}
+
 func TestAnObjectHasToBeMissedMoreThanOnce(t *testing.T) {
 	b := newBundle(t)
 	u := b.begin(t, sagas.Uploaded)

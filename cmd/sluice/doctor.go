@@ -47,7 +47,7 @@ func (c *doctorCommand) Run(ctx context.Context, k *kong.Context) error {
 	}
 	defer pool.Close()
 	expected := c.Doctor
-	expected.MaxAttempts = c.Backends.Pipeline.MaxAttempts
+	expected.MaxReceives = c.Backends.Pipeline.MaxReceives()
 	expected.ScanMaxSize = c.Scan.MaxSize
 	expected.TestSignatures = c.Backends.ClamdTestSignatures
 	client := sqs.NewClient(aws, c.Backends.SQS)

@@ -52,7 +52,7 @@ func newTestBundle(t *testing.T) *testBundle {
 		storage: storagetest.Config(t),
 		config: Config{
 			AllowedOrigins: []string{page, other}, EventWait: 200 * time.Millisecond,
-			MaxAttempts: sqstest.MaxReceiveCount - 1, ScanMaxSize: 1 << 20, TestSignatures: true,
+			MaxReceives: sqstest.MaxReceiveCount - 1, ScanMaxSize: 1 << 20, TestSignatures: true,
 		},
 	}
 	b.storage.Provider = storage.VersityGW

@@ -39,7 +39,7 @@ type Config struct {
 	AllowedOrigins []string      `help:"Origins whose pages upload; the incoming bucket must allow them (CORS)."`
 	EventWait      time.Duration `help:"How long the event of a probe upload may take. S3 promises nothing; it is usually there in a second." default:"30s"`
 
-	MaxAttempts    int   `kong:"-"` // tries of a stage
+	MaxReceives    int   `kong:"-"` // of a message, after which its stage gives up
 	ScanMaxSize    int64 `kong:"-"` // bytes
 	TestSignatures bool  `kong:"-"` // the scanner is known to have no others
 }

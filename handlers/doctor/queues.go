@@ -69,9 +69,9 @@ func (d *Doctor) judgeQueue(check string, queue, deadLetters attributes) Finding
 	if err := json.Unmarshal([]byte(raw), &policy); err != nil {
 		return broken(check, "set the redrive policy again", fmt.Errorf("redrive policy of %s: %w", queue.name, err))
 	}
-	if receives, err := policy.MaxReceiveCount.Int64(); err != nil || receives <= int64(d.config.MaxAttempts) {
+	if receives, err := policy.MaxReceiveCount.Int64(); err != nil || receives <= int64(d.config.MaxReceives) {
 		return fail(check, "raise maxReceiveCount or lower SLUICE_MAX_ATTEMPTS",
-			"maxReceiveCount of %s is %s, not above the %d attempts of a stage: uploads would end in the dead-letter queue instead of failed", queue.name, policy.MaxReceiveCount, d.config.MaxAttempts)
+			"maxReceiveCount of %s is %s, not above the %d receives after which a stage gives up: uploads would end in the dead-letter queue instead of failed", queue.name, policy.MaxReceiveCount, d.config.MaxReceives)
 	}
 	if size := queue.number(types.QueueAttributeNameMaximumMessageSize); size < leastMessageSize {
 		return fail(check, fmt.Sprintf("set MaximumMessageSize to %d or more", leastMessageSize), "%s takes messages of %d bytes only", queue.name, size)
