@@ -45,6 +45,7 @@ type Sweeper struct {
 	intake Stage
 	steps  Undoer
 	log    *slog.Logger
+	rounds []*round
 
 	swept *prometheus.CounterVec // action
 }
@@ -67,7 +68,22 @@ func NewSweeper(c SweepConfig, runner *Runner, intake Stage, steps Undoer, reg p
 	for _, action := range []string{sweptArrived, sweptResent, sweptExpired, sweptCleaned} {
 		s.swept.WithLabelValues(action)
 	}
+	store := runner.store
+	s.rounds = []*round{
+		{age: c.ArrivalAge, claim: store.ClaimArrivals, do: s.lookFor},
+		{age: c.StillnessAge, claim: store.ClaimStill, do: s.resend},
+		{age: c.StillnessAge, claim: store.ClaimUncleaned, do: s.clean},
+	}
 	return s
+}
+
+// round goes over the uploads of one kind, from those that have been still for longest to the last, in as many sweeps as that
+// takes.
+type round struct {
+	age   time.Duration
+	claim func(ctx context.Context, age time.Duration, after time.Time, most int) ([]sagas.Upload, error)
+	do    func(context.Context, sagas.Upload) error
+	after time.Time // where the next claim goes on; zero: with the first
 }
 
 // Run sweeps until ctx ends, at intervals that differ a little so that workers spread out.
@@ -85,27 +101,32 @@ func (s *Sweeper) Run(ctx context.Context) {
 	}
 }
 
-// Sweep goes over everything that is still once.
+// Sweep goes over everything that is still. A round that takes longer than the time between two sweeps goes on in the next
+// one, or else those of many uploads would keep the others from their turn.
 func (s *Sweeper) Sweep(ctx context.Context) error {
-	store := s.runner.store
-	return errors.Join(
-		s.each(ctx, s.config.ArrivalAge, store.ClaimArrivals, s.lookFor),
-		s.each(ctx, s.config.StillnessAge, store.ClaimStill, s.resend),
-		s.each(ctx, s.config.StillnessAge, store.ClaimUncleaned, s.clean),
-	)
+	var errs []error
+	for _, r := range s.rounds {
+		errs = append(errs, r.goOn(ctx, s.config.Every))
+	}
+	return errors.Join(errs...)
 }
 
-func (s *Sweeper) each(ctx context.Context, age time.Duration,
-	claim func(context.Context, time.Duration, int) ([]sagas.Upload, error), do func(context.Context, sagas.Upload) error,
-) error {
+func (r *round) goOn(ctx context.Context, most time.Duration) error {
 	var errs []error
-	for {
-		uploads, err := claim(ctx, age, sweepBatch)
+	for began := time.Now(); ; {
+		uploads, err := r.claim(ctx, r.age, r.after, sweepBatch)
 		errs = append(errs, err)
 		for _, u := range uploads {
-			errs = append(errs, do(ctx, u))
+			errs = append(errs, r.do(ctx, u))
+			if u.UpdatedAt.After(r.after) {
+				r.after = u.UpdatedAt
+			}
 		}
-		if len(uploads) < sweepBatch || ctx.Err() != nil {
+		if len(uploads) < sweepBatch {
+			r.after = time.Time{}
+			return errors.Join(errs...)
+		}
+		if ctx.Err() != nil || time.Since(began) >= most {
 			return errors.Join(errs...)
 		}
 	}

@@ -141,6 +141,37 @@ func TestWhatCameToNothingIsCleanedUpOnceMore(t *testing.T) {
 	}
 }
 
+// Uploads that are due again before a round of all of them is over.
+func TestABacklogKeepsNobodyFromTheirTurn(t *testing.T) {
+	b := newBundle(t)
+	looks := map[string]int{}
+	intake := &stage{name: pipeline.Intake, work: func(_ context.Context, u sagas.Upload) (pipeline.Outcome, error) {
+		looks[u.ID.String()]++
+		return pipeline.Outcome{}, storage.ErrNotFound
+	}}
+	const silent = 250 // two claims and a half
+	for range silent {
+		b.begin(t, sagas.Initiated)
+	}
+	b.begin(t, sagas.Verified)
+	sweeper := pipeline.NewSweeper(pipeline.SweepConfig{Every: time.Nanosecond, ArrivalAge: soon, StillnessAge: soon},
+		b.runner, intake, pipeline.Steps{intake}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	for sweep := range 3 {
+		if err := sweeper.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if sent := b.sent(pipeline.Scan); sent != int64(sweep)+1 {
+			t.Errorf("after %d sweeps what stands on the line was sent %d times", sweep+1, sent)
+		}
+	}
+	if len(looks) != silent {
+		t.Errorf("%d of %d uploads were looked for", len(looks), silent)
+	}
+	if most := silent + 3; intake.runs > most { // the last one of each claim may be the first of the next
+		t.Errorf("they were looked for %d times, want at most %d", intake.runs, most)
+	}
+}
+
 func TestSweepersDoNotShareAnUpload(t *testing.T) {
 	pool := sagatest.Pool(t)
 	store := sagas.NewStore(pool, "test")
@@ -158,7 +189,7 @@ func TestSweepersDoNotShareAnUpload(t *testing.T) {
 	for range sweepers {
 		wg.Go(func() {
 			for range uploads { // more often than needed: what another one holds at the moment is passed over
-				claimed, err := store.ClaimStill(context.Background(), time.Hour, 3)
+				claimed, err := store.ClaimStill(context.Background(), time.Hour, time.Time{}, 3)
 				if err != nil {
 					t.Error(err)
 				}

@@ -73,7 +73,7 @@ func TestProbeThatNobodyMoves(t *testing.T) {
 		want error
 	}{
 		"nobody": {100 * time.Millisecond, func(ctx context.Context) error {
-			claimed, err := store.ClaimArrivals(ctx, 0, 10)
+			claimed, err := store.ClaimArrivals(ctx, 0, time.Time{}, 10)
 			if len(claimed) > 0 {
 				t.Error("a sweeper took the probe")
 			}

@@ -17,7 +17,7 @@ func claimSQL(which string) string {
 WITH still AS (
 	SELECT id FROM uploads
 	WHERE ` + which + `
-		AND updated_at < now() - @age::interval
+		AND updated_at >= @after AND updated_at < now() - @age::interval
 		AND (swept_at IS NULL OR swept_at < now() - @age::interval)
 	ORDER BY updated_at
 	LIMIT @most
@@ -33,19 +33,20 @@ SELECT ` + uploadColumns + ` FROM claimed`
 const cleanedSQL = `UPDATE uploads SET cleaned_at = now() WHERE id = @id AND version = @version RETURNING id`
 
 // ClaimArrivals claims uploads that have stood at initiated for age: their object may have come without an event,
-// or never. What one caller gets no other gets until age has passed again.
-func (s *Store) ClaimArrivals(ctx context.Context, age time.Duration, most int) ([]Upload, error) {
-	return s.claim(ctx, age, most, unsettled+" AND state = 'initiated'")
+// or never. What one caller gets no other gets until age has passed again. Those that moved last come last; after is
+// when the last one of an earlier claim had moved, and the zero time begins with the first.
+func (s *Store) ClaimArrivals(ctx context.Context, age time.Duration, after time.Time, most int) ([]Upload, error) {
+	return s.claim(ctx, age, after, most, unsettled+" AND state = 'initiated'")
 }
 
-// ClaimStill claims uploads that have arrived, are not settled and have not moved for age.
-func (s *Store) ClaimStill(ctx context.Context, age time.Duration, most int) ([]Upload, error) {
-	return s.claim(ctx, age, most, unsettled+" AND state <> 'initiated'")
+// ClaimStill claims, in the same way, uploads that have arrived, are not settled and have not moved for age.
+func (s *Store) ClaimStill(ctx context.Context, age time.Duration, after time.Time, most int) ([]Upload, error) {
+	return s.claim(ctx, age, after, most, unsettled+" AND state <> 'initiated'")
 }
 
 // ClaimUncleaned claims uploads that came to nothing and of which everyone was told age ago, until Cleaned.
-func (s *Store) ClaimUncleaned(ctx context.Context, age time.Duration, most int) ([]Upload, error) {
-	return s.claim(ctx, age, most, uncleaned)
+func (s *Store) ClaimUncleaned(ctx context.Context, age time.Duration, after time.Time, most int) ([]Upload, error) {
+	return s.claim(ctx, age, after, most, uncleaned)
 }
 
 // Cleaned records that nothing is left of u as it is. ClaimUncleaned does not return it again.
@@ -57,8 +58,8 @@ func (s *Store) Cleaned(ctx context.Context, u Upload) error {
 	return nil
 }
 
-func (s *Store) claim(ctx context.Context, age time.Duration, most int, which string) ([]Upload, error) {
-	args := pgx.NamedArgs{"age": age, "most": most}
+func (s *Store) claim(ctx context.Context, age time.Duration, after time.Time, most int, which string) ([]Upload, error) {
+	args := pgx.NamedArgs{"age": age, "after": after, "most": most}
 	claimed, err := all(ctx, s.pool, claimSQL(which), args, scanUpload)
 	if err != nil {
 		return nil, fmt.Errorf("claiming still uploads: %w", err)

@@ -106,8 +106,8 @@ func takeStatements(ctx context.Context, d *database) ([]statement, error) {
 			return err
 		}},
 		{"Backlogs", func() error { _, err := store.Backlogs(ctx); return err }},
-		{"ClaimArrivals", func() error { _, err := store.ClaimArrivals(ctx, still, 100); return err }},
-		{"ClaimStill", func() error { _, err := store.ClaimStill(ctx, still, 100); return err }},
+		{"ClaimArrivals", func() error { _, err := store.ClaimArrivals(ctx, still, time.Time{}, 100); return err }},
+		{"ClaimStill", func() error { _, err := store.ClaimStill(ctx, still, time.Time{}, 100); return err }},
 	}
 	taken := make([]statement, len(calls))
 	for i, call := range calls {
