@@ -58,7 +58,7 @@ func (s *Store) Begin(ctx context.Context, b Beginning) (Upload, error) {
 	}
 	u, err := retry(ctx, func(unsure bool) (Upload, error) {
 		u, err := write(ctx, b)
-		if unsure && isDuplicate(err) {
+		if unsure && (isDuplicate(err) || errors.Is(err, ErrPassSpent)) { // the earlier try may have spent it
 			began, lookErr := s.one(ctx, loadSQL, pgx.NamedArgs{"id": b.ID})
 			if errors.Is(lookErr, ErrNotFound) || lookErr == nil && !b.matches(began) {
 				return u, err

@@ -35,6 +35,24 @@ func beginWith(t *testing.T, s *sagas.Store, o sagas.Owner, pass string, size in
 	})
 }
 
+// The reply to the commit that spends the last of a pass is lost.
+func TestALostReplyDoesNotSpendAPassTwice(t *testing.T) {
+	t.Parallel()
+	s := newCutStore(t, "cache_statement")
+	p := addPass(t, s.Store, sagas.Quota{Files: 1, Bytes: 100}, time.Hour)
+	s.cutter.next(pass, pass, pass, after) // begin, spend, insert, commit
+	u, err := beginWith(t, s.Store, passOwner, p.ID, 100, sagas.Quota{})
+	if err != nil || u.Pass != p.ID {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	if _, err := beginWith(t, s.Store, passOwner, p.ID, 1, sagas.Quota{}); !errors.Is(err, sagas.ErrPassSpent) {
+		t.Errorf("another one: %v", err)
+	}
+	if p, err := s.Pass(t.Context(), p.ID); err != nil || p.Begun != (sagas.Quota{Files: 1, Bytes: 100}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func TestAPassIsSpentByWhatIsBegun(t *testing.T) {
 	t.Parallel()
 	s := sagatest.Store(t)
