@@ -1,6 +1,7 @@
 package sagas
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +26,9 @@ const (
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
 	pg_advisory_xact_lock(hashtextextended('sluice in flight ' || @tenant, 0))`
 
-	// inFlightSQL leaves out the upload that is being begun: an earlier try, whose reply was lost, may have written it.
+	// inFlightSQL counts what has no size yet as the largest that it may have. It leaves out the upload that is being begun: an earlier try, whose reply was lost, may have written it.
 	inFlightSQL = `
-SELECT count(*), coalesce(sum(greatest(declared_size, observed_size)), 0)::bigint FROM uploads
+SELECT count(*), coalesce(sum(coalesce(greatest(declared_size, observed_size), max_size)), 0)::bigint FROM uploads
 WHERE tenant = @tenant AND state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') AND id <> @id`
 )
 
@@ -62,7 +63,7 @@ func (b Beginning) withinQuota(ctx context.Context, tx pgx.Tx) error {
 	if err := tx.QueryRow(ctx, inFlightSQL, args).Scan(&used.Files, &used.Bytes); err != nil {
 		return err
 	}
-	return b.Quota.check(used, b.Declared.Size)
+	return b.Quota.check(used, cmp.Or(b.Declared.Size, min(b.MaxSize, b.Quota.Bytes)))
 }
 
 // check says whether there is room for one more file of size bytes.
@@ -71,7 +72,7 @@ func (q Quota) check(used Quota, size int64) error {
 	case q.Files > 0 && used.Files >= q.Files:
 		return fmt.Errorf("%w: %d files of %d", ErrTooManyInFlight, used.Files, q.Files)
 	case q.Bytes > 0 && size > q.Bytes-used.Bytes:
-		return fmt.Errorf("%w: %d bytes of %d, and the file has %d", ErrTooManyInFlight, used.Bytes, q.Bytes, size)
+		return fmt.Errorf("%w: %d bytes of %d, and the file may have %d", ErrTooManyInFlight, used.Bytes, q.Bytes, size)
 	}
 	return nil
 }

@@ -89,6 +89,34 @@ func TestQuotaIsOfOneTenantAndOfWhatIsInFlight(t *testing.T) {
 	}
 }
 
+// What has no size yet counts as the largest that it may have, and never keeps a tenant with nothing in flight out.
+func TestQuotaCountsWhatHasNoSize(t *testing.T) {
+	t.Parallel()
+	s := sagatest.Store(t)
+	begin := func(tenant string, most int64, q sagas.Quota) error {
+		id := uuid.New()
+		_, err := s.Begin(t.Context(), sagas.Beginning{
+			ID: id, Owner: sagas.Owner{Tenant: tenant, Subject: "alice"}, Method: sagas.MethodPut, Bucket: "incoming", Key: id.String(),
+			Declared: sagas.Content{Type: "image/jpeg"}, MaxSize: most, Lifetime: time.Hour, Quota: q,
+		})
+		return err
+	}
+	for tenant, tc := range map[string]struct{ most, bytes, begun int64 }{"some": {100, 799, 7}, "larger than allowed": {1000, 799, 1}} {
+		var begun int64
+		for range 10 {
+			switch err := begin(tenant, tc.most, sagas.Quota{Bytes: tc.bytes}); {
+			case err == nil:
+				begun++
+			case !errors.Is(err, sagas.ErrTooManyInFlight):
+				t.Error(err)
+			}
+		}
+		if begun != tc.begun {
+			t.Errorf("%s: %d uploads in flight, want %d", tenant, begun, tc.begun)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	s := sagatest.Store(t)

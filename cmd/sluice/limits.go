@@ -53,7 +53,7 @@ type limitsSetCommand struct {
 	Target            limitsTarget `embed:""`
 	RequestsPerSecond *float64     `env:"-" help:"Requests a second to each process of the API; 0 for no limit."`
 	FilesInFlight     *int64       `env:"-" help:"Files on their way at once; 0 for no limit."`
-	BytesInFlight     *int64       `env:"-" help:"Bytes on their way at once, as declared; 0 for no limit."`
+	BytesInFlight     *int64       `env:"-" help:"Bytes on their way at once, as declared, or as many as a file may have where nobody said; 0 for no limit."`
 	MaxSize           *int64       `env:"-" help:"Largest file in bytes."`
 	AllowedTypes      []string     `env:"-" help:"Media types that may be uploaded."`
 }
