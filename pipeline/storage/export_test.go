@@ -6,6 +6,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
+// Transport is what a client with that much patience sends its requests by.
+var Transport = transport
+
 // SetClock makes the client sign as at that time.
 func (c *Client) SetClock(now time.Time) { c.signer.now = func() time.Time { return now } }
 

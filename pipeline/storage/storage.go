@@ -96,10 +96,12 @@ func New(conf aws.Config, c Config) *Client {
 	}
 }
 
-// transport gives S3 so long to begin an answer.
+// transport gives S3 so long to begin an answer, and twice as long between any two bytes of it, which counts from before a
+// request where its connection was idle.
 func transport(patience time.Duration) *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+	return awshttp.NewBuildableClient().WithReadTimeout(2 * patience).WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConnsPerHost = 64
+		t.IdleConnTimeout = min(t.IdleConnTimeout, patience)
 		t.ResponseHeaderTimeout = patience
 	})
 }
