@@ -114,6 +114,11 @@ func (t *leaseTable) expire() {
 	for _, l := range t.overdue(time.Now()) {
 		t.expired(l)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if next := t.held.Front(); next != nil {
+		t.wake(leaseAt(next).expires)
+	}
 }
 
 func (t *leaseTable) overdue(now time.Time) (overdue []*lease) {
@@ -122,7 +127,6 @@ func (t *leaseTable) overdue(now time.Time) (overdue []*lease) {
 	for place := t.held.Front(); place != nil; place = place.Next() {
 		l := leaseAt(place)
 		if l.expires.After(now) {
-			t.wake(l.expires)
 			break
 		}
 		overdue = append(overdue, l)

@@ -11,6 +11,32 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
+// TestALeaseTakenWhileOthersExpireExpiresToo: it stands behind those that expire, whose alarm has rung.
+func TestALeaseTakenWhileOthersExpireExpiresToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		take := func(table *leaseTable) *lease {
+			l := newLease(context.Background(), message.NewMessage("", nil), "")
+			table.add(time.Now().Add(time.Minute), []*lease{l})
+			return l
+		}
+		var table *leaseTable
+		var last *lease
+		table = newLeaseTable(func(l *lease) {
+			if last == nil {
+				last = take(table)
+			}
+			table.end(l, ErrLeaseLost)
+		})
+		take(table)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if last == nil || last.cause != ErrLeaseLost { //nolint:errorlint // it is kept as it is
+			t.Error("the lease is still held")
+		}
+	})
+}
+
 // TestLeasesExpireInTurn: whichever order leases are taken, extended and ended in, each expires at its own time.
 func TestLeasesExpireInTurn(t *testing.T) {
 	t.Parallel()
