@@ -215,6 +215,9 @@ func (r *Runner) work(ctx context.Context, stage Stage, u sagas.Upload, attempt 
 	if err == nil && out.Reason.Code == sagas.ObjectGone && attempt < min(goneTries, r.config.MaxAttempts) {
 		err = fmt.Errorf("%s, or so it seems", out.Reason.Detail)
 	}
+	if stage.Name() == Intake && errors.Is(err, storage.ErrNotFound) {
+		return u, err // it has not arrived: nothing failed
+	}
 	if err != nil {
 		r.metrics.failed.WithLabelValues(stage.Name()).Inc()
 		if attempt < r.config.MaxAttempts || !canFail(u) {

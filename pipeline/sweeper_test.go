@@ -141,6 +141,29 @@ func TestWhatCameToNothingIsCleanedUpOnceMore(t *testing.T) {
 	}
 }
 
+// To be looked for in vain is what happens to every upload that its client is slow with.
+func TestWhatHasNotArrivedIsNoFailure(t *testing.T) {
+	b := newBundle(t)
+	reg := prometheus.NewRegistry()
+	b.runner = pipeline.NewRunner(pipeline.Config{MaxAttempts: maxAttempts}, b.store, b.publisher, pipeline.NewMetrics(reg), slog.New(slog.DiscardHandler))
+	u := b.begin(t, sagas.Initiated)
+	if err := b.sweeper(failing(pipeline.Intake, storage.ErrNotFound), soon, soon).Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(t, u, sagas.Initiated, nil)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, one := range family.GetMetric() {
+			if family.GetName() == "sluice_stage_failed_total" && one.GetCounter().GetValue() > 0 {
+				t.Errorf("%s %s", family.GetName(), one)
+			}
+		}
+	}
+}
+
 // Uploads that are due again before a round of all of them is over.
 func TestABacklogKeepsNobodyFromTheirTurn(t *testing.T) {
 	b := newBundle(t)
