@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/sluice-media/sluice/pipeline"
 	"github.com/sluice-media/sluice/pipeline/storage"
 	"github.com/sluice-media/sluice/sagas"
@@ -29,11 +31,13 @@ type Stage struct {
 	config   Config
 	objects  *storage.Client
 	renderer *Renderer
+	memory   *semaphore.Weighted // bytes of files: what is rendered, and a little that waits
 }
 
 // New returns the stage. From then on libvips is restricted as NewRenderer says.
 func New(c Config, objects *storage.Client) *Stage {
-	return &Stage{config: c, objects: objects, renderer: NewRenderer(c)}
+	renderer := NewRenderer(c)
+	return &Stage{config: c, objects: objects, renderer: renderer, memory: semaphore.NewWeighted(int64(renderer.c.Concurrency+1) * c.MaxBytes)}
 }
 
 // Name implements pipeline.Stage.
@@ -48,6 +52,10 @@ func (s *Stage) Run(ctx context.Context, u sagas.Upload) (pipeline.Outcome, erro
 	if u.Observed.Size > s.config.MaxBytes {
 		return pipeline.Reject(sagas.TooLarge, "%d bytes are more than the %d that an image may have", u.Observed.Size, s.config.MaxBytes), nil
 	}
+	if err := s.memory.Acquire(ctx, u.Observed.Size); err != nil {
+		return pipeline.Outcome{}, fmt.Errorf("waiting for memory: %w", err)
+	}
+	defer s.memory.Release(u.Observed.Size)
 	src, err := s.read(ctx, u)
 	if storage.IsGone(err) {
 		return pipeline.Fail(sagas.ObjectGone, "the uploaded object is gone"), nil

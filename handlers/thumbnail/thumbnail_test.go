@@ -2,9 +2,11 @@ package thumbnail
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -39,6 +41,31 @@ func get(t *testing.T, objects *storage.Client, r storage.Ref) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Slots wait for messages of many sizes; what their files take together is bounded.
+func TestNoMoreFilesAreReadThanMemoryIsFor(t *testing.T) {
+	objects := storagetest.New(t)
+	c := config(200)
+	c.Concurrency, c.MaxBytes = 1, 1<<20
+	s := New(c, objects)
+	const all = 2 << 20 // one that is rendered, one that waits
+	u := upload(t, objects, "image/jpeg", photo(t))
+	if !s.memory.TryAcquire(all - u.Observed.Size + 1) {
+		t.Fatal("there is less memory than for two files")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Run(ctx, u); err == nil || !strings.Contains(err.Error(), "waiting for memory") {
+		t.Errorf("got %v", err)
+	}
+	s.memory.Release(all - u.Observed.Size + 1)
+	if _, err := s.Run(t.Context(), u); err != nil {
+		t.Error(err)
+	}
+	if !s.memory.TryAcquire(all) {
+		t.Error("memory was not given back")
+	}
 }
 
 func TestStageStoresTheRenditions(t *testing.T) {
