@@ -104,6 +104,11 @@ func (l *ledger) note(id string, change func(*Receipt)) {
 // all returns a copy of everything, in the order in which the uploads were begun.
 func (l *ledger) all() []Receipt { return l.those(func(Receipt) bool { return true }) }
 
+// one returns a copy of an upload's receipt.
+func (l *ledger) one(id string) Receipt {
+	return l.those(func(r Receipt) bool { return r.ID == id })[0]
+}
+
 // those returns a copy of what suits, in the order in which the uploads were begun.
 func (l *ledger) those(suit func(Receipt) bool) []Receipt {
 	l.mu.Lock()
