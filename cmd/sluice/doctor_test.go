@@ -14,7 +14,7 @@ func TestDoctor(t *testing.T) {
 	t.Setenv("SLUICE_ALLOWED_ORIGINS", "")
 	t.Setenv("SLUICE_CLAMD_TEST_SIGNATURES", "true")
 	t.Setenv("SLUICE_EVENT_WAIT", "100ms")
-	t.Setenv("SLUICE_MAX_ATTEMPTS", "4")
+	t.Setenv("SLUICE_MAX_ATTEMPTS", "1")
 	b.queues.Send("s3-events", "nobody takes this") // without a worker that is worth a warning, without a message a failure
 
 	code, stdout, stderr := sluice(t, "doctor")
@@ -22,7 +22,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("exit %d, %s, %s", code, stdout, stderr)
 	}
 
-	t.Setenv("SLUICE_MAX_ATTEMPTS", "5")
+	t.Setenv("SLUICE_MAX_ATTEMPTS", "2")
 	code, stdout, stderr = sluice(t, "doctor")
 	if code != exitFailed || strings.Count(stdout, "FAIL  queue of ") != len(pipeline.Stages()) || !strings.Contains(stdout, "lower SLUICE_MAX_ATTEMPTS") {
 		t.Errorf("exit %d, %s, %s", code, stdout, stderr)

@@ -187,15 +187,15 @@ func TestQueues(t *testing.T) {
 		return fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, target, receives)
 	}
 	own := arn("scan-dlq")
-	wantFinding(t, b.doctor().examineQueues(t.Context()), check, OK, "after 5 receives")
+	wantFinding(t, b.doctor().examineQueues(t.Context()), check, OK, "after 6 receives")
 	for _, c := range []struct {
 		name, topic, attribute, value, restored string
 		status                                  Status
 		says                                    string
 	}{
-		{"no redrive policy", "scan", "RedrivePolicy", "", policy(own, 5), Fail, "no redrive policy"},
-		{"gives up too early", "scan", "RedrivePolicy", policy(own, 4), policy(own, 5), Fail, "not above the 4 attempts"},
-		{"another dead-letter queue", "scan", "RedrivePolicy", policy(arn("verify-dlq"), 5), policy(own, 5), Warn, "verify-dlq"},
+		{"no redrive policy", "scan", "RedrivePolicy", "", policy(own, 6), Fail, "no redrive policy"},
+		{"gives up too early", "scan", "RedrivePolicy", policy(own, 5), policy(own, 6), Fail, "not above the 5 receives"},
+		{"another dead-letter queue", "scan", "RedrivePolicy", policy(arn("verify-dlq"), 6), policy(own, 6), Warn, "verify-dlq"},
 		{"small messages", "scan", "MaximumMessageSize", "65535", "262144", Fail, "65535 bytes"},
 		{"short retention", "scan-dlq", "MessageRetentionPeriod", "1209599", "1209600", Warn, "1209600"},
 	} {

@@ -281,6 +281,7 @@ func TestTheClientWorksOnOtherOrigins(t *testing.T) {
 	}
 	got := value[struct {
 		State, Heard string
+		Parted       string
 		Sent, Total  int
 		Refused      string
 	}](b, fmt.Sprintf(`(async () => {
@@ -291,10 +292,12 @@ func TestTheClientWorksOnOtherOrigins(t *testing.T) {
 		let last = {}, heard = [];
 		const upload = await sluice.upload(file, { sha256: true, onProgress: one => { last = one; } });
 		const ready = await sluice.waitUntilReady(upload.id, { onChange: ({ state }) => heard.push(state) });
+		const parts = new File([bytes, new Uint8Array(11 << 20)], 'parts.jpg', { type: 'image/jpeg' }); // what follows a photo is no part of it
+		const parted = await sluice.waitUntilReady((await sluice.upload(parts, { sha256: true, method: 'multipart' })).id);
 		const refused = await sluice.upload(new File(['x'], 'x.txt', { type: 'text/plain' })).catch(error => error.code);
-		return { State: ready.state, Heard: heard.at(-1), Sent: last.sent, Total: last.total, Refused: refused };
+		return { State: ready.state, Parted: parted.state, Heard: heard.at(-1), Sent: last.sent, Total: last.total, Refused: refused };
 	})()`, stack.value["SLUICE_URL"], token, body))
-	if got.State != "ready" || got.Heard != "ready" || got.Sent != got.Total || got.Total == 0 || got.Refused != "type_not_allowed" {
+	if got.State != "ready" || got.Parted != "ready" || got.Heard != "ready" || got.Sent != got.Total || got.Total == 0 || got.Refused != "type_not_allowed" {
 		t.Errorf("got %+v", got)
 	}
 }

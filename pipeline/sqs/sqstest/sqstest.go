@@ -18,7 +18,7 @@ import (
 )
 
 // MaxReceiveCount is how often a message of a test's queue is received before it goes to the dead-letter queue.
-const MaxReceiveCount = 5
+const MaxReceiveCount = 6
 
 // environment is what a test needs to reach the server.
 var environment = []string{"SLUICE_SQS_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}
