@@ -106,7 +106,9 @@ func (l *ledger) all() []Receipt { return l.those(func(Receipt) bool { return tr
 
 // one returns a copy of an upload's receipt.
 func (l *ledger) one(id string) Receipt {
-	return l.those(func(r Receipt) bool { return r.ID == id })[0]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return copies([]*Receipt{l.receipts[id]}, func(Receipt) bool { return true })[0]
 }
 
 // those returns a copy of what suits, in the order in which the uploads were begun.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -80,9 +79,10 @@ func lastChange(r Receipt) time.Time {
 // held to the receipt as it is then: the edge may have been away for so long that a good file was sent meanwhile, and
 // published.
 func (w *watcher) look(ctx context.Context, r Receipt) {
-	urls := []string{w.edgeURL + "/" + r.Key}
+	file := w.edgeURL + "/" + r.Key
+	urls := []string{file}
 	if !r.harmless() {
-		urls = append(urls, w.edgeURL+renditions+r.ID+"/200.jpg")
+		urls = append(urls, w.edgeURL+"/thumbnails/"+r.ID+"/200.jpg")
 	}
 	for _, url := range urls {
 		status, sum, err := fetch(ctx, w.http, url)
@@ -95,17 +95,12 @@ func (w *watcher) look(ctx context.Context, r Receipt) {
 			continue
 		}
 		now := w.ledger.one(r.ID)
-		if allowed := now.meant(sum) || isRendition(url) && now.harmless(); !allowed {
+		if allowed := now.meant(sum) || url != file && now.harmless(); !allowed {
 			w.reported[url] = true
 			w.seen = append(w.seen, Sighting{Upload: r.ID, URL: url, SHA256: sum, At: time.Now()})
 		}
 	}
 }
-
-// renditions is the folder of them all.
-const renditions = "/thumbnails/"
-
-func isRendition(url string) bool { return strings.Contains(url, renditions) }
 
 // fetch GETs a file and returns the status and the SHA-256 of what came.
 func fetch(ctx context.Context, client *http.Client, url string) (status int, sum string, err error) {
