@@ -26,7 +26,8 @@ const (
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
 	pg_advisory_xact_lock(hashtextextended('sluice in flight ' || @tenant, 0))`
 
-	// inFlightSQL counts what has no size yet as the largest that it may have. It leaves out the upload that is being begun: an earlier try, whose reply was lost, may have written it.
+	// inFlightSQL counts what has no size yet as the largest that it may have. It leaves out the upload that is being
+	// begun: an earlier try, whose reply was lost, may have written it.
 	inFlightSQL = `
 SELECT count(*), coalesce(sum(coalesce(greatest(declared_size, observed_size), max_size)), 0)::bigint FROM uploads
 WHERE tenant = @tenant AND state IN ('initiated', 'uploaded', 'verified', 'clean', 'processed') AND id <> @id`

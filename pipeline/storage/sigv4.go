@@ -115,9 +115,7 @@ func (s *signer) key(c aws.Credentials, day, region string) *signingKey {
 		key: []byte("AWS4" + c.SecretAccessKey),
 	}
 	for _, step := range []string{day, region, service, terminator} {
-		h := hmac.New(sha256.New, k.key)
-		h.Write([]byte(step))
-		k.key = h.Sum(nil)
+		k.key = mac(hmac.New(sha256.New, k.key), []byte(step))
 	}
 	s.last.Store(k)
 	return k
@@ -133,7 +131,11 @@ func (k *signingKey) mac(text []byte) []byte {
 		h = hmac.New(sha256.New, k.key)
 	}
 	defer k.hashes.Put(h)
-	h.Reset()
-	h.Write(text)
-	return h.Sum(nil)
+	return mac(h, text)
+}
+
+func mac(keyed hash.Hash, text []byte) []byte {
+	keyed.Reset()
+	keyed.Write(text)
+	return keyed.Sum(nil)
 }
