@@ -56,6 +56,17 @@ func (q *queues) fill(ctx context.Context, queue string, bodies []string) error 
 	return err
 }
 
+// drop removes a queue and its messages, which would burden the server for as long as it runs.
+func (q *queues) drop(ctx context.Context, queue string) error {
+	client := q.client()
+	found, err := client.GetQueueUrl(ctx, &awssqs.GetQueueUrlInput{QueueName: &queue})
+	if err != nil {
+		return err
+	}
+	_, err = client.DeleteQueue(ctx, &awssqs.DeleteQueueInput{QueueUrl: found.QueueUrl})
+	return err
+}
+
 // requests returns how many requests of each action there were since the server started.
 func (q *queues) requests(ctx context.Context) (map[string]int64, error) {
 	body, err := q.control(ctx, http.MethodGet, "/-/requests", "")

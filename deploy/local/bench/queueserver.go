@@ -40,7 +40,10 @@ type queuesCommand struct {
 
 // Run serves until ctx ends.
 func (c *queuesCommand) Run(ctx context.Context) error {
-	server, err := sqs.Open(sqs.Config{Dir: c.Dir, Region: region, Credentials: map[string]string{accessKey: secretKey}})
+	server, err := sqs.Open(sqs.Config{
+		Dir: c.Dir, Region: region, Credentials: map[string]string{accessKey: secretKey},
+		CompactAt: 1 << 40, // never: it would strike one consumer and not the other
+	})
 	if err != nil {
 		return err
 	}

@@ -145,6 +145,9 @@ func (q *queues) consume(ctx context.Context, c consumer, messages int, length t
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 		return throughput{}, fmt.Errorf("%s: %w", c.name, err)
 	}
+	if err := q.drop(ctx, queue); err != nil {
+		return throughput{}, err
+	}
 	consumed := before.left - after.left
 	if consumed <= 0 {
 		return throughput{}, fmt.Errorf("%s consumed nothing", c.name)

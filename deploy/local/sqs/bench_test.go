@@ -152,8 +152,8 @@ func BenchmarkLongPollDelivery(b *testing.B) {
 func BenchmarkRecover(b *testing.B) {
 	dir := b.TempDir()
 	config := testConfig(b, dir)
-	config.Logger = nil
-	server, err := open(config, 1<<40)
+	config.Logger, config.CompactAt = nil, 1<<40
+	server, err := Open(config)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func BenchmarkRecover(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		server, err := open(config, 1<<40)
+		server, err := Open(config)
 		if err != nil {
 			b.Fatal(err)
 		}

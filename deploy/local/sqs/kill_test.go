@@ -37,9 +37,10 @@ func TestMain(m *testing.M) {
 // serveUntilKilled prints its URL. It takes snapshots often, so that some are
 // cut short.
 func serveUntilKilled(dir string) error {
-	server, err := open(Config{
+	server, err := Open(Config{
 		Dir: dir, Region: testRegion, AccountID: testAccount, Credentials: map[string]string{testAccessKey: testSecretKey},
-	}, 64<<10)
+		CompactAt: 64 << 10,
+	})
 	if err != nil {
 		return err
 	}

@@ -83,15 +83,16 @@ func TestRecoveryIsExact(t *testing.T) {
 			dir := t.TempDir()
 			random := rand.New(rand.NewPCG(seed, 0))
 			// Half of the time snapshots are taken in the background.
-			compactAt := []int64{4 << 10, defaultCompactAt}[seed%2]
-			server, err := open(testConfig(t, dir), compactAt)
+			config := testConfig(t, dir)
+			config.CompactAt = []int64{4 << 10, defaultCompactAt}[seed%2]
+			server, err := Open(config)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for range 6 {
 				q := &testQueue{TB: t, server: server, client: clientOf("http://sqs.test", inProcess{server})}
 				muddle(q, random)
-				if compactAt == defaultCompactAt && random.IntN(2) == 0 {
+				if config.CompactAt == defaultCompactAt && random.IntN(2) == 0 {
 					if err := server.compact(); err != nil {
 						t.Fatal(err)
 					}
@@ -101,7 +102,7 @@ func TestRecoveryIsExact(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := dump(t, server)
-				if server, err = open(testConfig(t, dir), compactAt); err != nil {
+				if server, err = Open(config); err != nil {
 					t.Fatal(err)
 				}
 				wantSameState(t, dump(t, server), want)
@@ -214,7 +215,9 @@ func TestExpiredStaysExpired(t *testing.T) {
 // has been deleted, and that an unfinished snapshot is ignored.
 func TestSnapshotReplacesJournal(t *testing.T) {
 	dir := t.TempDir()
-	server, err := open(testConfig(t, dir), 32<<10)
+	config := testConfig(t, dir)
+	config.CompactAt = 32 << 10
+	server, err := Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}

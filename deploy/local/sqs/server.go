@@ -30,8 +30,6 @@ import (
 const (
 	defaultRegion    = "us-east-1"
 	defaultAccountID = "000000000000"
-	// defaultCompactAt is the size in bytes of a journal that a snapshot
-	// replaces.
 	defaultCompactAt = 64 << 20
 )
 
@@ -49,6 +47,9 @@ type Config struct {
 	// BaseURL is what queue URLs start with, without a slash at the end; when
 	// empty, the host that the client called over http.
 	BaseURL string
+	// CompactAt is the size in bytes of a journal that a snapshot replaces;
+	// 64 MiB when 0. Nothing is answered while a snapshot's content is noted.
+	CompactAt int64
 	// Logger gets what an operator should know; nothing is logged when nil.
 	Logger *slog.Logger
 }
@@ -73,6 +74,12 @@ func (c *Config) complete() error {
 	if c.AccountID == "" {
 		c.AccountID = defaultAccountID
 	}
+	if c.CompactAt < 0 {
+		mistakes = append(mistakes, errors.New("the size to compact at must not be negative"))
+	}
+	if c.CompactAt == 0 {
+		c.CompactAt = defaultCompactAt
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,9 +99,8 @@ type Server struct {
 	tasks   *moveTasks
 	lastSeq atomic.Uint64
 
-	minCompactAt int64
-	compactAt    atomic.Int64 // bytes in the journal
-	compacting   atomic.Bool
+	compactAt  atomic.Int64 // bytes in the journal
+	compacting atomic.Bool
 
 	closing    context.Context // done when the server closes
 	cancel     context.CancelFunc
@@ -105,9 +111,7 @@ type Server struct {
 var _ http.Handler = (*Server)(nil)
 
 // Open starts a server on the state in its data folder.
-func Open(config Config) (*Server, error) { return open(config, defaultCompactAt) }
-
-func open(config Config, compactAt int64) (*Server, error) {
+func Open(config Config) (*Server, error) {
 	if err := config.complete(); err != nil {
 		return nil, fmt.Errorf("configure sqs server: %w", err)
 	}
@@ -116,18 +120,17 @@ func open(config Config, compactAt int64) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config:       config,
-		logger:       config.Logger,
-		verifier:     newVerifier(config.Region, config.Credentials),
-		actions:      actions(),
-		dir:          dir,
-		journal:      newJournal(),
-		queues:       newQueueTable(),
-		minCompactAt: compactAt,
+		config:   config,
+		logger:   config.Logger,
+		verifier: newVerifier(config.Region, config.Credentials),
+		actions:  actions(),
+		dir:      dir,
+		journal:  newJournal(),
+		queues:   newQueueTable(),
 	}
 	s.tasks = newMoveTasks(s.journal)
 	s.close = sync.OnceValue(s.end)
-	s.compactAt.Store(compactAt)
+	s.compactAt.Store(config.CompactAt)
 	s.closing, s.cancel = context.WithCancel(context.Background())
 	file, size, err := dir.recover(s.apply)
 	if err != nil {

@@ -222,7 +222,7 @@ func (s *Server) compact() error {
 	if err != nil {
 		return err
 	}
-	s.compactAt.Store(max(s.minCompactAt, size))
+	s.compactAt.Store(max(s.config.CompactAt, size))
 	s.logger.Debug("wrote a snapshot", "records", len(records), "bytes", size)
 	return nil
 }
