@@ -17,7 +17,7 @@ func TestThreadsHaveSlack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.TrimSpace(string(slack)); got != "1000000" {
+	if got := strings.TrimSpace(string(slack)); got != "4000000" {
 		t.Errorf("%s ns", got)
 	}
 }
