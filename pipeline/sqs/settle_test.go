@@ -3,6 +3,7 @@ package sqs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -108,7 +109,29 @@ func TestHopelessDeleteIsReported(t *testing.T) {
 	if n := b.requests.count("DeleteMessageBatch"); n != 1 {
 		t.Errorf("tried %d times", n)
 	}
-	if b.logs.count("message will be delivered again") != 1 || b.logs.count("ReceiptHandleIsInvalid") != 1 {
-		t.Error("not logged")
+	b.eventually("it in the log", func() bool {
+		return b.logs.count("message will be delivered again") == 1 && b.logs.count("ReceiptHandleIsInvalid") == 1
+	})
+}
+
+// TestAnAckWaitsForNoOtherMessage: not for one of its batch that nobody takes, and not for one whose handler is slow.
+func TestAnAckWaitsForNoOtherMessage(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.config.VisibilityTimeout = time.Minute
+	b.publish(4)
+	messages := b.subscribe(t.Context())
+	acked := func(n float64) {
+		t.Helper()
+		b.eventually(fmt.Sprintf("%v acks", n), func() bool { return b.metric("sluice_sqs_settled_messages_total", "ack") == n })
 	}
+	b.next(messages).Ack()
+	acked(1)
+	slow := b.next(messages)
+	b.next(messages).Ack()
+	acked(2)
+	b.next(messages).Ack()
+	acked(3)
+	slow.Ack()
+	acked(4)
 }
