@@ -47,39 +47,46 @@ func newBatcher[T any](workers int, p patience, size func(T) int, flush func([]T
 	return b
 }
 
-// add hands an item to the workers and reports whether they will flush it. It blocks while all of them are flushing
+// add hands items to the workers and returns those that they will not flush. It blocks while all of them are flushing
 // and a batch waits already, and gives up when giveUp is closed. It must not be called after close.
-func (b *batcher[T]) add(giveUp <-chan struct{}, item T) bool {
-	for !b.put(item) {
+func (b *batcher[T]) add(giveUp <-chan struct{}, items ...T) (left []T) {
+	for {
+		items = items[b.put(items):]
+		if len(items) == 0 {
+			return nil
+		}
 		select {
 		case <-b.room:
 		case <-giveUp:
-			return false
+			return items
 		}
 	}
-	return true
 }
 
-// put adds an item to those that wait, unless a batch of them does.
-func (b *batcher[T]) put(item T) bool {
+// put adds the first items to those that wait, until a batch of them does, and returns how many.
+func (b *batcher[T]) put(items []T) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiting) >= maxBatchEntries {
-		return false
+	n := min(len(items), maxBatchEntries-len(b.waiting))
+	if n == 0 {
+		return 0
 	}
 	if b.waiting == nil {
 		b.waiting = make([]T, 0, maxBatchEntries)
 	}
-	b.waiting = append(b.waiting, item)
-	b.bytes += b.size(item)
+	first := len(b.waiting) == 0
+	b.waiting = append(b.waiting, items[:n]...)
+	for _, item := range items[:n] {
+		b.bytes += b.size(item)
+	}
 	b.latest = time.Now()
-	if len(b.waiting) == 1 || b.full() {
+	if first || b.full() {
 		tell(b.look)
 	}
 	if len(b.waiting) < maxBatchEntries {
 		tell(b.room) // for the next one, should another wait
 	}
-	return true
+	return n
 }
 
 // close returns when everything added has been flushed.

@@ -42,7 +42,7 @@ func TestBatchesKeepToTheLimits(t *testing.T) {
 			var f flushed
 			b := newBatcher(1, forever, func(i int) int { return i }, f.flush)
 			for _, item := range test.items {
-				if !b.add(nil, item) {
+				if len(b.add(nil, item)) > 0 {
 					t.Fatal("not taken")
 				}
 			}
@@ -119,7 +119,7 @@ func TestAddGivesUp(t *testing.T) {
 	b := newBatcher(1, patience{}, weightless[int], func([]int) { <-hold })
 	b.add(nil, 1)
 	close(giveUp)
-	for b.add(giveUp, 2) { // until the only worker is busy with what it has
+	for len(b.add(giveUp, 2)) == 0 { // until the only worker is busy with what it has
 	}
 	close(hold)
 	b.close()

@@ -156,3 +156,22 @@ func TestShutdownEndsThoughSQSDoesNotAnswer(t *testing.T) {
 		t.Errorf("%d of 300 failed acks logged", n)
 	}
 }
+
+// TestAnAckJustBeforeTheEndCounts, though the message before it in its batch, which is still being handled, is watched first.
+func TestAnAckJustBeforeTheEndCounts(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.config.VisibilityTimeout = time.Minute
+	b.config.DrainGrace = 0
+	b.publish(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	messages := b.subscribe(ctx)
+	slow, quick := b.next(messages), b.next(messages)
+	quick.Ack()
+	cancel()
+	<-slow.Context().Done()
+	slow.Nack()
+	b.ended(messages)
+	b.depth(1, 0)
+}

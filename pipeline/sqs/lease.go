@@ -134,25 +134,28 @@ func (t *leaseTable) overdue(now time.Time) (overdue []*lease) {
 	return overdue
 }
 
-// end ends l and its message's context with cause, and reports whether it was this call that did.
-func (t *leaseTable) end(l *lease, cause error) bool {
-	held := t.remove(l)
-	if held {
+// end ends leases and their messages' contexts with cause, and returns those that it was this call that ended.
+func (t *leaseTable) end(cause error, leases ...*lease) (ended []*lease) {
+	ended = t.remove(leases)
+	for _, l := range ended {
 		l.cause = cause
 		l.cancel(cause)
 	}
-	return held
+	return ended
 }
 
-func (t *leaseTable) remove(l *lease) bool {
+func (t *leaseTable) remove(leases []*lease) (held []*lease) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l.place == nil {
-		return false
+	held = make([]*lease, 0, len(leases))
+	for _, l := range leases {
+		if l.place != nil {
+			t.held.Remove(l.place)
+			l.place = nil
+			held = append(held, l)
+		}
 	}
-	t.held.Remove(l.place)
-	l.place = nil
-	return true
+	return held
 }
 
 func (t *leaseTable) all() []*lease {

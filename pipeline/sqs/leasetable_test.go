@@ -26,7 +26,7 @@ func TestALeaseTakenWhileOthersExpireExpiresToo(t *testing.T) {
 			if last == nil {
 				last = take(table)
 			}
-			table.end(l, ErrLeaseLost)
+			table.end(ErrLeaseLost, l)
 		})
 		take(table)
 		time.Sleep(time.Hour)
@@ -46,7 +46,7 @@ func TestLeasesExpireInTurn(t *testing.T) {
 		began := time.Now()
 		var table *leaseTable
 		table = newLeaseTable(func(l *lease) {
-			if table.end(l, ErrLeaseLost) {
+			if len(table.end(ErrLeaseLost, l)) == 1 {
 				mu.Lock()
 				defer mu.Unlock()
 				expired = append(expired, l.msg.UUID+" after "+time.Since(began).String())
@@ -62,7 +62,7 @@ func TestLeasesExpireInTurn(t *testing.T) {
 		take("between", 11*time.Second)
 		table.extend(first, began.Add(20*time.Second))
 		time.Sleep(9 * time.Second)
-		if !table.end(second, errSettled) || table.end(second, errSettled) {
+		if ended := table.end(errSettled, second, second); !slices.Equal(ended, []*lease{second}) {
 			t.Error("a lease does not end once")
 		}
 		table.extend(second, began.Add(time.Minute))

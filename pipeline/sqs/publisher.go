@@ -131,10 +131,8 @@ func (p *Publisher) hand(ctx context.Context, topic string, outs []outgoing) {
 		return
 	}
 	defer p.handing.Done()
-	for _, out := range outs {
-		if !sender.add(ctx.Done(), out) {
-			out.sent <- context.Cause(ctx)
-		}
+	for _, out := range sender.add(ctx.Done(), outs...) {
+		out.sent <- context.Cause(ctx)
 	}
 }
 

@@ -149,12 +149,15 @@ func (s *subscription) accept(open context.Context, received []types.Message) {
 	}
 	s.leases.add(time.Now().Add(s.config.VisibilityTimeout), leases)
 	s.inFlight.Add(float64(len(leases)))
+	taken := make(chan *lease, len(leases))
+	defer close(taken)
+	s.handlers.Go(func() { s.watch(taken) })
 	for _, l := range leases {
 		if s.handOver(open, l) {
-			s.handlers.Go(func() { s.handle(l) })
+			taken <- l
 		} else {
 			s.release(l)
-			s.letGo()
+			s.letGo(1)
 		}
 	}
 }

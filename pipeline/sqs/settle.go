@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -50,30 +51,39 @@ func (s *subscription) stopSettling() {
 // weightless is the size of batch entries that are far from the byte limit.
 func weightless[T any](T) int { return 0 }
 
-// ack has the message deleted.
-func (s *subscription) ack(l *lease) {
-	if s.leases.end(l, errSettled) && !s.acks.add(s.settlingEnded, l) {
+// ack has the messages deleted, unless their leases were lost. Those that shutdown has ended meanwhile count: they have
+// not been given back yet.
+func (s *subscription) ack(leases ...*lease) {
+	s.leases.end(errSettled, leases...)
+	held := slices.DeleteFunc(leases, func(l *lease) bool {
+		<-l.done
+		return errors.Is(l.cause, ErrLeaseLost)
+	})
+	for _, l := range s.acks.add(s.settlingEnded, held...) {
 		s.settled(l, actionDelete, settledAck, errNotFlushed)
 	}
 }
 
 // nack lets the message come back after a delay that grows with its receive count.
 func (s *subscription) nack(l *lease) {
-	if s.leases.end(l, errSettled) {
-		s.gate.askSoon()
-		s.giveBack(returned{l, fullJitter(s.config.BackoffBase, s.config.BackoffCap, l.receiveCount), settledNack})
+	if len(s.leases.end(errSettled, l)) == 0 {
+		<-l.done
+		s.outlived(l)
+		return
 	}
+	s.gate.askSoon()
+	s.giveBack(returned{l, fullJitter(s.config.BackoffBase, s.config.BackoffCap, l.receiveCount), settledNack})
 }
 
 // release gives the message to whoever asks next.
 func (s *subscription) release(l *lease) {
-	if s.leases.end(l, ErrDrained) {
+	if len(s.leases.end(ErrDrained, l)) > 0 {
 		s.giveBack(returned{l, 0, settledRelease})
 	}
 }
 
 func (s *subscription) giveBack(r returned) {
-	if !s.nacks.add(s.settlingEnded, r) {
+	if len(s.nacks.add(s.settlingEnded, r)) > 0 {
 		s.settled(r.lease, actionReturn, r.how, errNotFlushed)
 	}
 }

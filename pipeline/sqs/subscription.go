@@ -16,6 +16,10 @@ import (
 // flushTimeout is how long the last acks and nacks may take once the grace of the handlers has ended.
 const flushTimeout = 10 * time.Second
 
+// watchPatience is how long the handlers of a batch may take before each is waited for by itself. An ack waits for others
+// for much longer.
+const watchPatience = 5 * time.Millisecond
+
 // subscription receives one topic's messages until its context ends, and then drains.
 type subscription struct {
 	topic   string
@@ -91,9 +95,56 @@ func (s *subscription) run(ctx context.Context) {
 	background.Wait()
 }
 
+// watch sees to the messages of a batch that are taken, until taken is closed. Those whose handlers are quick go together,
+// which saves a goroutine for each. No other waits for them.
+func (s *subscription) watch(taken <-chan *lease) {
+	acked, next := quickAcks(taken)
+	if len(acked) > 0 {
+		s.handlers.Go(func() {
+			s.ack(acked...)
+			s.letGo(len(acked))
+		})
+	}
+	if next != nil {
+		s.handlers.Go(func() { s.handle(next) })
+	}
+	for l := range taken {
+		s.handlers.Go(func() { s.handle(l) })
+	}
+}
+
+// quickAcks returns the messages that are taken and acked within watchPatience, and the first one that is taken and not.
+func quickAcks(taken <-chan *lease) (acked []*lease, next *lease) {
+	patience := time.NewTimer(watchPatience)
+	defer patience.Stop()
+	for {
+		select {
+		case l, ok := <-taken:
+			if !ok || !isAcked(l, patience.C) {
+				return acked, l
+			}
+			acked = append(acked, l)
+		case <-patience.C:
+			return acked, nil
+		}
+	}
+}
+
+// isAcked waits for the verdict of the handler that took the message, the end of its lease or that of patience.
+func isAcked(l *lease, patience <-chan time.Time) bool {
+	select {
+	case <-l.msg.Acked():
+		return true
+	case <-l.msg.Nacked():
+	case <-l.done:
+	case <-patience:
+	}
+	return false
+}
+
 // handle waits for the verdict of the handler that took the message, and passes that on.
 func (s *subscription) handle(l *lease) {
-	defer s.letGo()
+	defer s.letGo(1)
 	select {
 	case <-l.msg.Acked():
 		s.ack(l)
@@ -108,7 +159,12 @@ func (s *subscription) handle(l *lease) {
 // is still at work.
 func (s *subscription) outlived(l *lease) {
 	if errors.Is(l.cause, ErrDrained) {
-		s.giveBack(returned{l, 0, settledRelease})
+		select {
+		case <-l.msg.Acked(): // just in time
+			s.ack(l)
+		default:
+			s.giveBack(returned{l, 0, settledRelease})
+		}
 		return
 	}
 	select {
@@ -121,15 +177,15 @@ func (s *subscription) outlived(l *lease) {
 // endGrace ends the leases of all handlers that have not finished.
 func (s *subscription) endGrace() {
 	for _, l := range s.leases.all() {
-		s.leases.end(l, ErrDrained)
+		s.leases.end(ErrDrained, l)
 	}
 	close(s.graceEnded)
 }
 
-// letGo is the end of a message here.
-func (s *subscription) letGo() {
-	s.inFlight.Dec()
-	s.slots.give(1)
+// letGo is the end of so many messages here.
+func (s *subscription) letGo(messages int) {
+	s.inFlight.Sub(float64(messages))
+	s.slots.give(messages)
 }
 
 // handOver reports whether someone took the message before ctx or its lease ended.
@@ -149,7 +205,7 @@ func (s *subscription) handOver(ctx context.Context, l *lease) bool {
 
 // lose ends a lease that could not be kept.
 func (s *subscription) lose(l *lease, reason string) {
-	if s.leases.end(l, ErrLeaseLost) {
+	if len(s.leases.end(ErrLeaseLost, l)) > 0 {
 		s.settledHow[settledLost].Inc()
 		s.logger.Warn("lease lost", "sqs_message_id", l.messageID, "receive_count", l.receiveCount, "reason", reason)
 	}
