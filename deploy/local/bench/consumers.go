@@ -109,6 +109,9 @@ func bareConsumer(loops int) consumer {
 func consumeBatch(ctx context.Context, client *awssqs.Client, url *string, handled func()) error {
 	received, err := client.ReceiveMessage(ctx, &awssqs.ReceiveMessageInput{
 		QueueUrl: url, MaxNumberOfMessages: sqsBatch, WaitTimeSeconds: 20,
+		MessageSystemAttributeNames: []types.MessageSystemAttributeName{ // so that it is told as much as Sluice's
+			types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp,
+		},
 	})
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // being stopped is no error
