@@ -130,7 +130,7 @@ func quickAcks(taken <-chan *lease) (acked []*lease, next *lease) {
 	}
 }
 
-// isAcked waits for the verdict of the handler that took the message, the end of its lease or that of patience.
+// isAcked reports whether the handler that took the message acks it before the lease or the patience ends.
 func isAcked(l *lease, patience <-chan time.Time) bool {
 	select {
 	case <-l.msg.Acked():
