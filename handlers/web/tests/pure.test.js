@@ -7,6 +7,7 @@ import { fingerprint, hold, Memory } from '../assets/client/memory.js';
 import { missing, span } from '../assets/client/parts.js';
 import { attempts, backoff, follow, pause, persist } from '../assets/client/patience.js';
 import { sha256 } from '../assets/client/storage.js';
+import { dropped } from '../assets/page/gather.js';
 import { MemoryStorage } from './server.js';
 
 test('Retry-After is seconds or a date', () => {
@@ -15,6 +16,14 @@ test('Retry-After is seconds or a date', () => {
   assert.equal(retryAfter('Thu, 01 Jan 2026 00:00:30 GMT', now), 30_000);
   assert.equal(retryAfter('Thu, 01 Jan 2025 00:00:30 GMT', now), 0);
   for (const nothing of [null, '', 'soon']) assert.equal(retryAfter(nothing, now), undefined);
+});
+
+test('a file that is dropped does not wait for its handle', async () => {
+  const file = new File(['x'], 'photo.jpg');
+  const handle = new Promise(() => { /* the browser takes its time */ });
+  const item = { kind: 'file', getAsFile: () => file, webkitGetAsEntry: () => ({ isDirectory: false }), getAsFileSystemHandle: () => handle };
+  const gathered = await dropped({ items: [item, { kind: 'string' }] });
+  assert.deepEqual(gathered.map((found) => found.file), [file]);
 });
 
 test('errors carry the problem', async () => {

@@ -6,7 +6,8 @@
 /**
  * @typedef {object} Gathered
  * @property {File} file
- * @property {FileSystemFileHandle} [handle] finds the file again after a reload, where the browser has such
+ * @property {Promise<FileSystemFileHandle | undefined>} [handle] finds the file again after a reload, where the browser has
+ *   such; the file does not wait for it, which can take the browser long
  */
 
 const clutter = /^\.|^(thumbs\.db|desktop\.ini)$/i; // what systems leave in folders
@@ -21,7 +22,7 @@ export async function dropped(transfer) {
   }));
   const all = await Promise.all(taken.map(async ({ entry, handle, file }) => {
     if (entry?.isDirectory) return inFolder(entry);
-    return file ? [{ file, handle: await handle }] : [];
+    return file ? [{ file, handle }] : [];
   }));
   return all.flat();
 }

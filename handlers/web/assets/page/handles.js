@@ -6,8 +6,9 @@
 
 const store = 'handles';
 
-/** @param {string} id of the upload @param {FileSystemFileHandle} [handle] */
-export async function keep(id, handle) {
+/** @param {string} id of the upload @param {Promise<FileSystemFileHandle | undefined>} [pending] its handle */
+export async function keep(id, pending) {
+  const handle = await pending;
   if (handle) await perform('readwrite', (handles) => handles.put(handle, id)).catch(() => { /* it is asked for again */ });
 }
 

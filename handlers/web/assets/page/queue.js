@@ -7,7 +7,7 @@ import * as handles from './handles.js';
 
 const atOnce = 3; // files
 
-/** @typedef {import('./view.js').Item & { live: boolean, handle?: FileSystemFileHandle, stop?: AbortController }} Item */
+/** @typedef {import('./view.js').Item & { live: boolean, handle?: Promise<FileSystemFileHandle | undefined>, kept?: Promise<void>, stop?: AbortController }} Item */
 
 export class Queue {
   #client;
@@ -113,11 +113,11 @@ export class Queue {
         onProgress: ({ sent }) => this.#changed(item, { sent }),
         onChange: (begun) => {
           this.#changed(item, { upload: begun });
-          handles.keep(begun.id, item.handle);
+          item.kept = handles.keep(begun.id, item.handle);
         },
       });
       this.#changed(item, { phase: 'begun', upload });
-      handles.drop(upload.id);
+      Promise.resolve(item.kept).then(() => handles.drop(upload.id));
       this.follow(item);
     } catch (error) {
       this.#failed(item, error);
