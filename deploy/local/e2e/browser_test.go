@@ -24,6 +24,7 @@ import (
 const (
 	browserLimit = 2 * time.Minute
 	lookLimit    = 10 * time.Second // for a look at the page of a test that fails
+	dropPatience = 10 * time.Second // after which a drop is lost
 )
 
 // tab is a page in a Chromium of its own: nothing is left in it of another test.
@@ -186,7 +187,22 @@ func (b *tab) page() string {
 }
 
 // drop lets go of files over the page, as a person does who drags them there.
+// A drop that the page never heard of is the browser's fault, and is made again; one that it heard of is not.
 func (b *tab) drop(paths ...string) {
+	b.t.Helper()
+	value[bool](b, `window.drops = 0, addEventListener('drop', () => window.drops++, { capture: true, once: true }), true`)
+	for b.ctx.Err() == nil {
+		b.dispatchDrop(paths)
+		for began := time.Now(); time.Since(began) < dropPatience; time.Sleep(pollEvery) {
+			if value[int](b, `window.drops`) > 0 {
+				return
+			}
+		}
+		b.t.Logf("the browser lost the drop of %q", paths)
+	}
+}
+
+func (b *tab) dispatchDrop(paths []string) {
 	b.t.Helper()
 	data := &input.DragData{Items: []*input.DragDataItem{}, Files: paths, DragOperationsMask: 1}
 	for _, step := range []input.DispatchDragEventType{
