@@ -58,12 +58,11 @@ func (q *queues) fill(ctx context.Context, queue string, bodies []string) error 
 
 // drop removes a queue and its messages, which would burden the server for as long as it runs.
 func (q *queues) drop(ctx context.Context, queue string) error {
-	client := q.client()
-	found, err := client.GetQueueUrl(ctx, &awssqs.GetQueueUrlInput{QueueName: &queue})
+	url, err := q.depths.URL(ctx, queue)
 	if err != nil {
 		return err
 	}
-	_, err = client.DeleteQueue(ctx, &awssqs.DeleteQueueInput{QueueUrl: found.QueueUrl})
+	_, err = q.client().DeleteQueue(ctx, &awssqs.DeleteQueueInput{QueueUrl: &url})
 	return err
 }
 
