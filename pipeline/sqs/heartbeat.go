@@ -39,6 +39,15 @@ func (s *subscription) renewAll(ctx context.Context, timeout time.Duration) {
 }
 
 func (s *subscription) renew(ctx context.Context, batch []*lease) {
+	batch = s.leases.beginRenewals(batch)
+	if len(batch) == 0 {
+		return
+	}
+	defer func() {
+		for _, l := range batch {
+			l.renewals.Done()
+		}
+	}()
 	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(batch))
 	for i, l := range batch {
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{

@@ -31,6 +31,7 @@ type lease struct {
 	done          <-chan struct{} // closed when the lease ends
 	cause         error           // of its end, once done is closed
 	cancel        context.CancelCauseFunc
+	renewals      sync.WaitGroup // on their way; none begins once the lease has ended
 
 	expires time.Time     // guarded by the table's mu, as what follows
 	place   *list.Element // in the table; nil once the lease has ended
@@ -152,6 +153,19 @@ func (t *leaseTable) remove(leases []*lease) (held []*lease) {
 		if l.place != nil {
 			t.held.Remove(l.place)
 			l.place = nil
+			held = append(held, l)
+		}
+	}
+	return held
+}
+
+// beginRenewals returns those of the leases that have not ended, for each of which the caller ends a renewal.
+func (t *leaseTable) beginRenewals(leases []*lease) (held []*lease) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range leases {
+		if l.place != nil {
+			l.renewals.Add(1)
 			held = append(held, l)
 		}
 	}

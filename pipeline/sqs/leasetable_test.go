@@ -65,6 +65,9 @@ func TestLeasesExpireInTurn(t *testing.T) {
 		if ended := table.end(errSettled, second, second); !slices.Equal(ended, []*lease{second}) {
 			t.Error("a lease does not end once")
 		}
+		if renewed := table.beginRenewals([]*lease{first, second}); !slices.Equal(renewed, []*lease{first}) {
+			t.Error("a lease that has ended is renewed, or one that has not is not")
+		}
 		table.extend(second, began.Add(time.Minute))
 		time.Sleep(time.Minute)
 		take("last", 70*time.Second)

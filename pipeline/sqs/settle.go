@@ -127,6 +127,7 @@ func (s *subscription) flushNacks(ctx context.Context, batch []returned) {
 func (s *subscription) giveBackBatch(ctx context.Context, batch []returned) ([]error, error) {
 	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(batch))
 	for i, r := range batch {
+		r.renewals.Wait() // one that came to SQS later would hide the message again
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
 			Id:                entryID(i),
 			ReceiptHandle:     &r.receiptHandle,

@@ -135,3 +135,38 @@ func TestAnAckWaitsForNoOtherMessage(t *testing.T) {
 	slow.Ack()
 	acked(4)
 }
+
+// TestANackComesAfterAHeartbeatThatIsOnItsWay: in the other order the heartbeat would hide what has been given back.
+func TestANackComesAfterAHeartbeatThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.config.VisibilityTimeout = 6 * time.Second
+	b.config.BackoffBase = time.Millisecond
+	b.config.BackoffCap = time.Millisecond
+	begun, others := make(chan struct{}), make(chan struct{}, 10)
+	b.requests.on("ChangeMessageVisibilityBatch", func(r *http.Request, nth int, next awssqs.HTTPClient) (*http.Response, error) {
+		if nth > 1 {
+			response, err := next.Do(r)
+			others <- struct{}{}
+			return response, err
+		}
+		close(begun)
+		select {
+		case <-others: // the nack overtook this
+		case <-time.After(time.Second):
+		}
+		return next.Do(r)
+	})
+	b.publish(1)
+	messages := b.subscribe(t.Context())
+	msg := b.next(messages)
+	<-begun
+	msg.Nack()
+	nacked := time.Now()
+	again := b.next(messages)
+	if took := time.Since(nacked); took > 4*time.Second {
+		t.Errorf("the message came back after %s", took)
+	}
+	again.Ack()
+	b.depth(0, 0)
+}

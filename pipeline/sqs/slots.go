@@ -67,6 +67,9 @@ func (s *slots) has(n int) bool {
 
 // give returns n taken slots.
 func (s *slots) give(n int) {
+	if n == 0 {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.free

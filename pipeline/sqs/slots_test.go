@@ -43,6 +43,20 @@ func TestSlotsAreGathered(t *testing.T) {
 	})
 }
 
+// TestGivingNoSlotsIsNoNews: a poll that fills all its slots gives none back, and nobody waits longer for that.
+func TestGivingNoSlotsIsNoNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(maxBatchEntries)
+		s.take(t.Context())
+		began := time.Now()
+		time.AfterFunc(time.Second, func() { s.give(1) })
+		time.AfterFunc(time.Second+slotPatience.quiet/2, func() { s.give(0) })
+		if taken := s.take(t.Context()); taken != 1 || time.Since(began) != time.Second+slotPatience.quiet {
+			t.Errorf("took %d slots after %s", taken, time.Since(began))
+		}
+	})
+}
+
 // TestReceivingMoreThanSlots: should SQS ever send more than it was asked for, all of it is handled before more is
 // asked for.
 func TestReceivingMoreThanSlots(t *testing.T) {
