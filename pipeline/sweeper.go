@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,11 +19,16 @@ import (
 // sweepBatch bounds how many uploads one claim takes.
 const sweepBatch = 100
 
+// arrivedStates are all after initiated, which comes first.
+var arrivedStates = sagas.States()[1:]
+
 // SweepConfig says when an upload has been still for too long.
 type SweepConfig struct {
 	Every        time.Duration `help:"How often a worker looks for uploads that have been still for too long." default:"30s"`
 	ArrivalAge   time.Duration `help:"How long an upload may wait for its object's event before S3 is asked." default:"2m"`
 	StillnessAge time.Duration `help:"How long an upload may stand still on the line before its message is sent again, and after which one that came to nothing is cleaned up once more. Longer than the slowest stage." default:"30m"`
+
+	StillnessAges map[sagas.State]time.Duration `mapsep:"," placeholder:"STATE=AGE,…" help:"How long an upload may stand still in single states, instead of that, such as uploaded=5m,verified=1h. Those with an outcome wait to be cleaned up and told."`
 }
 
 // Validate reports every mistake at once.
@@ -33,7 +39,30 @@ func (c SweepConfig) Validate() error {
 			errs = append(errs, fmt.Errorf("sweep %s: %s is not positive", name, d))
 		}
 	}
+	for state, d := range c.StillnessAges {
+		switch {
+		case state == sagas.Initiated:
+			errs = append(errs, fmt.Errorf("sweep stillness-ages: that of %s is the arrival-age", state))
+		case !slices.Contains(arrivedStates, state):
+			errs = append(errs, fmt.Errorf("sweep stillness-ages: %q is not one of %q", state, arrivedStates))
+		case d <= 0:
+			errs = append(errs, fmt.Errorf("sweep stillness-ages: %s of %s is not positive", d, state))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// byStillness returns the states of arrivedStates by how long an upload may stand still in them.
+func (c SweepConfig) byStillness() map[time.Duration][]sagas.State {
+	states := map[time.Duration][]sagas.State{}
+	for _, state := range arrivedStates {
+		age, single := c.StillnessAges[state]
+		if !single {
+			age = c.StillnessAge
+		}
+		states[age] = append(states[age], state)
+	}
+	return states
 }
 
 // Sweeper forgets nobody: it asks S3 about uploads whose event never came, sends again what was lost on the line,
@@ -71,8 +100,13 @@ func NewSweeper(c SweepConfig, runner *Runner, intake Stage, steps Undoer, reg p
 	store := runner.store
 	s.rounds = []*round{
 		{age: c.ArrivalAge, claim: store.ClaimArrivals, do: s.lookFor},
-		{age: c.StillnessAge, claim: store.ClaimStill, do: s.resend},
 		{age: c.StillnessAge, claim: store.ClaimUncleaned, do: s.clean},
+	}
+	for age, states := range c.byStillness() {
+		claim := func(ctx context.Context, age time.Duration, after time.Time, most int) ([]sagas.Upload, error) {
+			return store.ClaimStill(ctx, age, after, most, states...)
+		}
+		s.rounds = append(s.rounds, &round{age: age, claim: claim, do: s.resend})
 	}
 	return s
 }

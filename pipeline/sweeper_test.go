@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,6 +59,50 @@ func TestNobodyIsForgotten(t *testing.T) {
 				t.Errorf("nothing was sent to %s", tc.sent)
 			}
 		})
+	}
+}
+
+func TestEachStateHasItsAge(t *testing.T) {
+	for name, tc := range map[string]struct {
+		all    time.Duration
+		single map[sagas.State]time.Duration
+		sent   map[string]int64
+	}{
+		"one sooner":      {time.Hour, map[sagas.State]time.Duration{sagas.Verified: soon}, map[string]int64{pipeline.Scan: 1}},
+		"one later":       {soon, map[sagas.State]time.Duration{sagas.Verified: time.Hour}, map[string]int64{pipeline.Thumbnail: 1, pipeline.Settle: 1}},
+		"an outcome":      {time.Hour, map[sagas.State]time.Duration{sagas.Infected: soon, sagas.Ready: soon}, map[string]int64{pipeline.Settle: 1}},
+		"two of the same": {time.Hour, map[sagas.State]time.Duration{sagas.Verified: soon, sagas.Clean: soon}, map[string]int64{pipeline.Scan: 1, pipeline.Thumbnail: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBundle(t)
+			for _, state := range []sagas.State{sagas.Verified, sagas.Clean, sagas.Ready} {
+				b.begin(t, state)
+			}
+			sweeper := pipeline.NewSweeper(pipeline.SweepConfig{Every: time.Second, ArrivalAge: soon, StillnessAge: tc.all, StillnessAges: tc.single},
+				b.runner, leading(pipeline.Intake, sagas.Uploaded), pipeline.Steps{}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+			if err := sweeper.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, stage := range pipeline.Stages() {
+				if got := b.sent(stage); got != tc.sent[stage] {
+					t.Errorf("%d were sent to %s, want %d", got, stage, tc.sent[stage])
+				}
+			}
+		})
+	}
+}
+
+func TestAgesAreChecked(t *testing.T) {
+	for want, ages := range map[string]map[sagas.State]time.Duration{
+		"":                                     {sagas.Uploaded: time.Minute, sagas.Ready: time.Hour},
+		"that of initiated is the arrival-age": {sagas.Initiated: time.Minute},
+		`"scanned" is not one of ["uploaded"`:  {"scanned": time.Minute},
+		"0s of clean is not positive":          {sagas.Clean: 0},
+	} {
+		err := pipeline.SweepConfig{Every: 1, ArrivalAge: 1, StillnessAge: 1, StillnessAges: ages}.Validate()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: got %v, want %q", ages, err, want)
+		}
 	}
 }
 
@@ -212,7 +257,7 @@ func TestSweepersDoNotShareAnUpload(t *testing.T) {
 	for range sweepers {
 		wg.Go(func() {
 			for range uploads { // more often than needed: what another one holds at the moment is passed over
-				claimed, err := store.ClaimStill(context.Background(), time.Hour, time.Time{}, 3)
+				claimed, err := store.ClaimStill(context.Background(), time.Hour, time.Time{}, 3, sagas.Verified)
 				if err != nil {
 					t.Error(err)
 				}

@@ -121,7 +121,7 @@ func TestEveryExecModeKeepsARecord(t *testing.T) {
 			if len(history) != 6 || !history[5].StartedAt.Equal(u.ReadAt) || history[5].Attempt != 1 {
 				t.Errorf("history is %+v", history)
 			}
-			claimed, err := s.ClaimStill(t.Context(), time.Microsecond, time.Time{}, 10)
+			claimed, err := s.ClaimStill(t.Context(), time.Microsecond, time.Time{}, 10, sagas.Ready, sagas.Failed)
 			if err != nil || len(claimed) != 1 {
 				t.Errorf("claimed %d: %v", len(claimed), err)
 			}

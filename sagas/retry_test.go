@@ -305,7 +305,10 @@ func TestReadsAreTriedAgain(t *testing.T) {
 		"LoadByObject": func() error { _, err := s.LoadByObject(t.Context(), u.Bucket, u.Key); return err },
 		"History":      func() error { _, err := s.History(t.Context(), u.ID); return err },
 		"Backlogs":     func() error { _, err := s.Backlogs(t.Context()); return err },
-		"ClaimStill":   func() error { _, err := s.ClaimStill(t.Context(), time.Hour, time.Time{}, 1); return err },
+		"ClaimStill": func() error {
+			_, err := s.ClaimStill(t.Context(), time.Hour, time.Time{}, 1, sagas.Uploaded)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.cutter.next(before, after)

@@ -36,7 +36,7 @@ func TestASilentDatabaseIsGivenUp(t *testing.T) {
 	for name, ask := range map[string]func() error{
 		"a read":      func() error { _, err := s.Load(ctx, u.ID); return err },
 		"a beginning": func() error { _, err := s.Begin(ctx, beginning(t)); return err },
-		"a claim":     func() error { _, err := s.ClaimStill(ctx, time.Hour, time.Time{}, 1); return err },
+		"a claim":     func() error { _, err := s.ClaimStill(ctx, time.Hour, time.Time{}, 1, sagas.Uploaded); return err },
 		"a move": func() error {
 			_, err := s.Advance(ctx, sagas.Change{ID: u.ID, Stage: "test", From: sagas.Initiated, To: sagas.Uploaded, StartedAt: u.ReadAt})
 			return err

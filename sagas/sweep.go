@@ -39,9 +39,9 @@ func (s *Store) ClaimArrivals(ctx context.Context, age time.Duration, after time
 	return s.claim(ctx, age, after, most, unsettled+" AND state = 'initiated'")
 }
 
-// ClaimStill claims, in the same way, uploads that have arrived, are not settled and have not moved for age.
-func (s *Store) ClaimStill(ctx context.Context, age time.Duration, after time.Time, most int) ([]Upload, error) {
-	return s.claim(ctx, age, after, most, unsettled+" AND state <> 'initiated'")
+// ClaimStill claims, in the same way, uploads that are not settled and have stood in one of the states for age.
+func (s *Store) ClaimStill(ctx context.Context, age time.Duration, after time.Time, most int, states ...State) ([]Upload, error) {
+	return s.claim(ctx, age, after, most, unsettled+" AND state = ANY (@states)", states...)
 }
 
 // ClaimUncleaned claims uploads that came to nothing and of which everyone was told age ago, until Cleaned.
@@ -58,11 +58,20 @@ func (s *Store) Cleaned(ctx context.Context, u Upload) error {
 	return nil
 }
 
-func (s *Store) claim(ctx context.Context, age time.Duration, after time.Time, most int, which string) ([]Upload, error) {
-	args := pgx.NamedArgs{"age": age, "after": after, "most": most}
+func (s *Store) claim(ctx context.Context, age time.Duration, after time.Time, most int, which string, states ...State) ([]Upload, error) {
+	args := pgx.NamedArgs{"age": age, "after": after, "most": most, "states": texts(states)}
 	claimed, err := all(ctx, s.pool, claimSQL(which), args, scanUpload)
 	if err != nil {
 		return nil, fmt.Errorf("claiming still uploads: %w", err)
 	}
 	return claimed, nil
+}
+
+// texts are what pgx can send in every exec mode.
+func texts(states []State) []string {
+	texts := make([]string, len(states))
+	for i, state := range states {
+		texts[i] = string(state)
+	}
+	return texts
 }
