@@ -107,7 +107,10 @@ func takeStatements(ctx context.Context, d *database) ([]statement, error) {
 		}},
 		{"Backlogs", func() error { _, err := store.Backlogs(ctx); return err }},
 		{"ClaimArrivals", func() error { _, err := store.ClaimArrivals(ctx, still, time.Time{}, 100); return err }},
-		{"ClaimStill", func() error { _, err := store.ClaimStill(ctx, still, time.Time{}, 100, sagas.States()[1:]...); return err }},
+		{"ClaimStill", func() error {
+			_, err := store.ClaimStill(ctx, still, time.Time{}, 100, sagas.States()[1:]...)
+			return err
+		}},
 	}
 	taken := make([]statement, len(calls))
 	for i, call := range calls {
