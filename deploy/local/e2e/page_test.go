@@ -33,11 +33,12 @@ func quoted(text string) string {
 }
 
 func TestThePageShowsADroppedPhotoBecomeReady(t *testing.T) {
-	const name = `<img src=x onerror=alert(1)> & ☀.jpg`
-	b := openAndDrop(t, 1440, file(t, name, withComment(photo(t), t.Name())))
+	b := openSluice(t, 1440)
 	if got := value[string](b, `location.href + document.cookie`); got != stack.value["SLUICE_URL"]+"/" {
 		t.Errorf("the token can still be read: %q", got)
 	}
+	const name = `<img src=x onerror=alert(1)> & ☀.jpg`
+	b.drop(file(t, name, withComment(photo(t), t.Name())))
 
 	b.until(row(name) + `?.dataset.state === 'ready'`)
 	b.until(row(name) + `.querySelector('img')?.naturalWidth > 0`)
@@ -66,6 +67,7 @@ func TestThePageShowsADroppedPhotoBecomeReady(t *testing.T) {
 }
 
 func TestThePageSaysWhyAFileDidNotPass(t *testing.T) {
+	b := openSluice(t, 768)
 	files := map[string]struct {
 		body  []byte
 		words string
@@ -79,7 +81,7 @@ func TestThePageSaysWhyAFileDidNotPass(t *testing.T) {
 	for name, f := range files {
 		paths = append(paths, file(t, name, f.body))
 	}
-	b := openAndDrop(t, 768, paths...)
+	b.drop(paths...)
 	for name, f := range files {
 		b.until(row(name) + `?.querySelector('.words').textContent === ` + quoted(f.words))
 		if links := value[int](b, row(name)+`.querySelectorAll('a').length`); links != 0 {
@@ -226,7 +228,8 @@ func TestThePageIsAccessible(t *testing.T) {
 	b.until(`!document.getElementById('signing-in').hidden`)
 	b.examine(script, "door")
 
-	b = openAndDrop(t, 1440, file(t, "good.jpg", withComment(photo(t), t.Name())), file(t, "bad.jpg", withComment(photo(t), marker+t.Name())), file(t, "note.txt", []byte("x")))
+	b = openSluice(t, 1440)
+	b.drop(file(t, "good.jpg", withComment(photo(t), t.Name())), file(t, "bad.jpg", withComment(photo(t), marker+t.Name())), file(t, "note.txt", []byte("x")))
 	b.until(row("good.jpg") + `?.querySelector('img')?.naturalWidth > 0`)
 	b.until(row("bad.jpg") + `?.dataset.state === 'infected'`)
 	b.until(row("note.txt") + `?.dataset.state === 'failed'`)
