@@ -33,9 +33,9 @@ func (r *run) storm(ctx context.Context, plan []action) error {
 
 // strike carries the plan out, and then others of the same length until storming ends.
 func (r *run) strike(ctx, storming context.Context, plan []action) {
-	r.striker.run(ctx, plan)
+	r.striker.run(ctx, plan, r.Duration)
 	for again := uint64(1); storming.Err() == nil; again++ {
-		r.striker.run(storming, newPlan(r.Seed+again, r.profile, r.Duration))
+		r.striker.run(storming, newPlan(r.Seed+again, r.profile, r.Duration), r.Duration)
 	}
 }
 

@@ -24,11 +24,13 @@ type striker struct {
 	logger  *slog.Logger
 }
 
-// run strikes until the plan is at its end or ctx is done, and returns when all faults are over.
-func (s *striker) run(ctx context.Context, plan []action) {
+// run strikes for the duration of the plan, of which the end may be quiet, or until ctx is done, and returns when all faults
+// are over.
+func (s *striker) run(ctx context.Context, plan []action, duration time.Duration) {
 	var underway sync.WaitGroup
 	defer underway.Wait()
 	began := time.Now()
+	defer func() { _ = wait(ctx, time.Until(began.Add(duration))) }()
 	for _, a := range plan {
 		select {
 		case <-ctx.Done():
