@@ -28,7 +28,7 @@ type SweepConfig struct {
 	ArrivalAge   time.Duration `help:"How long an upload may wait for its object's event before S3 is asked." default:"2m"`
 	StillnessAge time.Duration `help:"How long an upload may stand still on the line before its message is sent again, and after which one that came to nothing is cleaned up once more. Longer than the slowest stage." default:"30m"`
 
-	StillnessAges map[sagas.State]time.Duration `mapsep:"," placeholder:"STATE=AGE,…" help:"How long an upload may stand still in single states, instead of that, such as uploaded=5m,verified=1h. Those with an outcome wait to be cleaned up and told."`
+	StillnessAges map[sagas.State]time.Duration `mapsep:"," placeholder:"STATE=AGE,…" help:"How long an upload may stand still in single states, instead of that, such as uploaded=5m,verified=1h: longer than the stage takes that comes next, or it does its work again beside itself. Those with an outcome wait to be cleaned up and told."`
 }
 
 // Validate reports every mistake at once.
