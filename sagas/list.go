@@ -3,7 +3,6 @@ package sagas
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,15 +49,9 @@ func (s *Store) List(ctx context.Context, o Owner, sel Selection) ([]Upload, err
 	if len(sel.States) == 0 {
 		sel.States = States()
 	}
-	var states []string
-	for _, state := range sel.States {
-		if !slices.Contains(states, string(state)) {
-			states = append(states, string(state))
-		}
-	}
 	before := sel.start()
 	uploads, err := all(ctx, s.pool, listSQL, pgx.NamedArgs{
-		"tenant": o.Tenant, "owner": o.Subject, "states": states, "most": sel.Most,
+		"tenant": o.Tenant, "owner": o.Subject, "states": stateTexts(sel.States), "most": sel.Most,
 		"after": sel.CreatedAfter, "before_time": before.CreatedAt, "before_id": before.ID,
 	}, scanUpload)
 	if err != nil {

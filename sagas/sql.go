@@ -1,6 +1,8 @@
 package sagas
 
 import (
+	"slices"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -108,4 +110,14 @@ func scanTransition(row pgx.CollectableRow) (t Transition, err error) {
 	err = row.Scan(&t.Seq, &t.Stage, &t.From, &t.To, &t.Attempt, &t.Worker, &t.StartedAt, &t.FinishedAt,
 		&t.Reason.Code, &t.Reason.Detail)
 	return t, err
+}
+
+// stateTexts are the states, each once, as pgx can send them in every exec mode.
+func stateTexts(states []State) (texts []string) {
+	for _, state := range states {
+		if text := string(state); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }

@@ -59,19 +59,10 @@ func (s *Store) Cleaned(ctx context.Context, u Upload) error {
 }
 
 func (s *Store) claim(ctx context.Context, age time.Duration, after time.Time, most int, which string, states ...State) ([]Upload, error) {
-	args := pgx.NamedArgs{"age": age, "after": after, "most": most, "states": texts(states)}
+	args := pgx.NamedArgs{"age": age, "after": after, "most": most, "states": stateTexts(states)}
 	claimed, err := all(ctx, s.pool, claimSQL(which), args, scanUpload)
 	if err != nil {
 		return nil, fmt.Errorf("claiming still uploads: %w", err)
 	}
 	return claimed, nil
-}
-
-// texts are what pgx can send in every exec mode.
-func texts(states []State) []string {
-	texts := make([]string, len(states))
-	for i, state := range states {
-		texts[i] = string(state)
-	}
-	return texts
 }
